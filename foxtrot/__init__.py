@@ -1,0 +1,1 @@
+"""Foxtrot: a Python-native, multi-process trading platform."""

@@ -1,0 +1,537 @@
+"""The messages of the platform: market data, state records and requests.
+
+Invariants:
+
+* Frozen, flat ``msgspec`` Structs, encoded as arrays that begin with their kind. Fields are only ever appended, with
+  defaults; ``tests/golden`` holds the bytes of each message.
+* Time is int nanoseconds UTC: ``ts_event`` when it became known, ``ts_init`` when the message was made.
+* Keys are stored, not computed: ``vt_symbol`` = ``SYMBOL.EXCHANGE`` (split at the last dot), ``vt_orderid``,
+  ``vt_tradeid``, ``vt_positionid`` and ``vt_accountid`` = ``ADAPTER.id`` (split at the first dot).
+* Constructors do not validate; decoding and ``foxtrot.testing`` builders do. Numbers are floats.
+
+The first fields of ``BarData`` and ``TickData`` are in the order in which the backtest builds them from columns.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+
+import msgspec
+
+from foxtrot.core.constants import (
+    Direction,
+    Exchange,
+    Interval,
+    Liquidity,
+    Offset,
+    OptionType,
+    OrderType,
+    Product,
+    Status,
+    TimeInForce,
+    VolumeMode,
+)
+
+ACTIVE_STATUSES = frozenset(
+    {
+        Status.SUBMITTING,
+        Status.NOTTRADED,
+        Status.PARTTRADED,
+        Status.TRIGGERED,
+        Status.UNKNOWN,
+    }
+)
+
+
+def ns_to_datetime(ts: int, tz: dt.tzinfo = dt.UTC) -> dt.datetime:
+    """Turn nanoseconds UTC into an aware ``datetime`` (microseconds; the rest is cut)."""
+    seconds, ns = divmod(ts, 1_000_000_000)
+    moment = dt.datetime.fromtimestamp(seconds, dt.UTC).replace(microsecond=ns // 1000)
+    return moment if tz is dt.UTC else moment.astimezone(tz)
+
+
+def split_vt_symbol(vt_symbol: str) -> tuple[str, Exchange]:
+    """Split ``BTCUSDT.BINANCE`` at its last dot.
+
+    Raises:
+        ValueError: there is no dot, or the exchange is not a member of ``Exchange``.
+    """
+    symbol, dot, exchange = vt_symbol.rpartition(".")
+    if not dot or not symbol:
+        raise ValueError(f"vt_symbol {vt_symbol!r} is not SYMBOL.EXCHANGE, for example AAPL.NASDAQ")
+    try:
+        return symbol, Exchange(exchange)
+    except ValueError:
+        raise ValueError(
+            f"vt_symbol {vt_symbol!r}: {exchange!r} is no known exchange; use one of foxtrot.core.Exchange, "
+            f"LOCAL for data of your own"
+        ) from None
+
+
+def split_vt_id(vt_id: str) -> tuple[str, str]:
+    """Split ``ADAPTER.id`` at its first dot into adapter name and the rest.
+
+    Raises:
+        ValueError: there is no dot.
+    """
+    adapter, dot, rest = vt_id.partition(".")
+    if not dot or not adapter:
+        raise ValueError(f"id {vt_id!r} is not ADAPTER.id")
+    return adapter, rest
+
+
+class Depth(msgspec.Struct, frozen=True, array_like=True, gc=False, tag_field="_kind", tag="Depth"):
+    """Levels two to five of a book, best first; prices and volumes (in units) per side."""
+
+    bid_prices: tuple[float, ...] = ()
+    bid_volumes: tuple[float, ...] = ()
+    ask_prices: tuple[float, ...] = ()
+    ask_volumes: tuple[float, ...] = ()
+
+
+class SessionData(
+    msgspec.Struct, frozen=True, array_like=True, gc=False, tag_field="_kind", tag="Session"
+):
+    """Figures of the trading day that some venues send with each tick; 0 where the venue has none."""
+
+    open_price: float = 0.0
+    high_price: float = 0.0
+    low_price: float = 0.0
+    pre_close: float = 0.0
+    limit_up: float = 0.0
+    limit_down: float = 0.0
+    turnover: float = 0.0
+    open_interest: float = 0.0
+
+
+class TickData(
+    msgspec.Struct, frozen=True, array_like=True, gc=False, tag_field="_kind", tag="Tick"
+):
+    """Best bid and offer, the last trade, and optionally four more levels and the day's figures.
+
+    Prices are 0 where the venue sent none; ``volume`` is the day's cumulated volume in units.
+    """
+
+    vt_symbol: str
+    ts_event: int
+    bid_price_1: float
+    ask_price_1: float
+    bid_volume_1: float = 0.0
+    ask_volume_1: float = 0.0
+    last_price: float = 0.0
+    last_volume: float = 0.0
+    volume: float = 0.0
+    depth: Depth | None = None
+    session: SessionData | None = None
+    ts_init: int = 0
+    adapter_name: str = ""
+
+    @property
+    def symbol(self) -> str:
+        """The venue's own symbol, without the exchange."""
+        return self.vt_symbol.rpartition(".")[0]
+
+    @property
+    def exchange(self) -> Exchange:
+        """The exchange, the part after the last dot."""
+        return Exchange(self.vt_symbol.rpartition(".")[2])
+
+    @property
+    def datetime(self) -> dt.datetime:
+        """``ts_event`` as an aware UTC datetime."""
+        return ns_to_datetime(self.ts_event)
+
+    @property
+    def mid_price(self) -> float:
+        """Middle of bid and ask; the last price where one side is missing."""
+        if self.bid_price_1 > 0.0 and self.ask_price_1 > 0.0:
+            return (self.bid_price_1 + self.ask_price_1) / 2.0
+        return self.last_price or self.bid_price_1 or self.ask_price_1
+
+
+class BarData(msgspec.Struct, frozen=True, array_like=True, gc=False, tag_field="_kind", tag="Bar"):
+    """Open, high, low, close and volume of the span from ``ts_open`` to ``ts_event`` (its close)."""
+
+    vt_symbol: str
+    ts_open: int
+    ts_event: int
+    open_price: float
+    high_price: float
+    low_price: float
+    close_price: float
+    volume: float = 0.0
+    interval: Interval = Interval.MINUTE
+    turnover: float = 0.0
+    open_interest: float = 0.0
+    ts_init: int = 0
+    adapter_name: str = ""
+
+    @property
+    def symbol(self) -> str:
+        """The venue's own symbol, without the exchange."""
+        return self.vt_symbol.rpartition(".")[0]
+
+    @property
+    def exchange(self) -> Exchange:
+        """The exchange, the part after the last dot."""
+        return Exchange(self.vt_symbol.rpartition(".")[2])
+
+    @property
+    def datetime(self) -> dt.datetime:
+        """``ts_event``, the bar's close, as an aware UTC datetime."""
+        return ns_to_datetime(self.ts_event)
+
+    @property
+    def datetime_open(self) -> dt.datetime:
+        """``ts_open`` as an aware UTC datetime."""
+        return ns_to_datetime(self.ts_open)
+
+
+class TradeTick(
+    msgspec.Struct, frozen=True, array_like=True, gc=False, tag_field="_kind", tag="TradeTick"
+):
+    """One print of the public tape; ``aggressor`` is the taker's side, NET where unknown."""
+
+    vt_symbol: str
+    ts_event: int
+    price: float
+    volume: float
+    aggressor: Direction = Direction.NET
+    tradeid: str = ""
+    ts_init: int = 0
+    adapter_name: str = ""
+
+
+class BookDelta(
+    msgspec.Struct, frozen=True, array_like=True, gc=False, tag_field="_kind", tag="BookDelta"
+):
+    """New volume of one price level; volume 0 removes it."""
+
+    vt_symbol: str
+    ts_event: int
+    direction: Direction
+    price: float
+    volume: float
+    sequence: int = 0
+    ts_init: int = 0
+    adapter_name: str = ""
+
+
+class BookSnapshot(
+    msgspec.Struct, frozen=True, array_like=True, gc=False, tag_field="_kind", tag="BookSnapshot"
+):
+    """A whole book, best levels first."""
+
+    vt_symbol: str
+    ts_event: int
+    bid_prices: tuple[float, ...] = ()
+    bid_volumes: tuple[float, ...] = ()
+    ask_prices: tuple[float, ...] = ()
+    ask_volumes: tuple[float, ...] = ()
+    sequence: int = 0
+    ts_init: int = 0
+    adapter_name: str = ""
+
+
+class OrderData(
+    msgspec.Struct, frozen=True, array_like=True, gc=False, tag_field="_kind", tag="Order"
+):
+    """State of an order after its last event.
+
+    ``volume`` is in units, 0 until a request in cash or in equity has been sized; ``traded`` never falls;
+    ``average_price`` is the volume-weighted price of what has traded. ``reason`` says why an order was
+    rejected, denied, cancelled or expired.
+    """
+
+    vt_orderid: str
+    vt_symbol: str
+    direction: Direction
+    type: OrderType
+    volume: float
+    price: float = 0.0
+    trigger_price: float = 0.0
+    status: Status = Status.SUBMITTING
+    traded: float = 0.0
+    average_price: float = 0.0
+    offset: Offset = Offset.NONE
+    time_in_force: TimeInForce = TimeInForce.GTC
+    expire_ts: int = 0
+    reduce_only: bool = False
+    volume_mode: VolumeMode = VolumeMode.UNITS
+    requested: float = 0.0
+    strategy: str = ""
+    reference: str = ""
+    parent_orderid: str = ""
+    reason: str = ""
+    ts_event: int = 0
+    ts_init: int = 0
+    venue_orderid: str = ""
+    account: str = ""
+
+    @property
+    def symbol(self) -> str:
+        """The venue's own symbol, without the exchange."""
+        return self.vt_symbol.rpartition(".")[0]
+
+    @property
+    def exchange(self) -> Exchange:
+        """The exchange, the part after the last dot."""
+        return Exchange(self.vt_symbol.rpartition(".")[2])
+
+    @property
+    def adapter_name(self) -> str:
+        """The adapter that works the order, the part of ``vt_orderid`` before the first dot."""
+        return self.vt_orderid.partition(".")[0]
+
+    @property
+    def orderid(self) -> str:
+        """The client's own id, the part of ``vt_orderid`` after the first dot."""
+        return self.vt_orderid.partition(".")[2]
+
+    @property
+    def datetime(self) -> dt.datetime:
+        """``ts_event`` as an aware UTC datetime."""
+        return ns_to_datetime(self.ts_event)
+
+    @property
+    def remaining(self) -> float:
+        """Units that have not traded."""
+        return self.volume - self.traded
+
+    def is_active(self) -> bool:
+        """Whether the order can still trade."""
+        return self.status in ACTIVE_STATUSES
+
+
+class TradeData(
+    msgspec.Struct, frozen=True, array_like=True, gc=False, tag_field="_kind", tag="Trade"
+):
+    """One fill. ``commission`` is in ``commission_currency``, positive when paid."""
+
+    vt_tradeid: str
+    vt_orderid: str
+    vt_symbol: str
+    direction: Direction
+    price: float
+    volume: float
+    ts_event: int
+    offset: Offset = Offset.NONE
+    commission: float = 0.0
+    commission_currency: str = ""
+    slippage: float = 0.0
+    liquidity: Liquidity = Liquidity.NONE
+    strategy: str = ""
+    reference: str = ""
+    ts_init: int = 0
+    venue_orderid: str = ""
+    account: str = ""
+
+    @property
+    def symbol(self) -> str:
+        """The venue's own symbol, without the exchange."""
+        return self.vt_symbol.rpartition(".")[0]
+
+    @property
+    def exchange(self) -> Exchange:
+        """The exchange, the part after the last dot."""
+        return Exchange(self.vt_symbol.rpartition(".")[2])
+
+    @property
+    def adapter_name(self) -> str:
+        """The adapter that reported the fill."""
+        return self.vt_tradeid.partition(".")[0]
+
+    @property
+    def datetime(self) -> dt.datetime:
+        """``ts_event`` as an aware UTC datetime."""
+        return ns_to_datetime(self.ts_event)
+
+
+class PositionData(
+    msgspec.Struct, frozen=True, array_like=True, gc=False, tag_field="_kind", tag="Position"
+):
+    """Holding of one instrument at one adapter.
+
+    ``volume`` is signed for ``Direction.NET`` and never negative for LONG and SHORT; ``price`` is the average
+    entry price; ``pnl`` the unrealised and ``realized_pnl`` the realised profit (both before commissions) in the
+    contract's currency; ``frozen`` are units bound by closing orders, ``yd_volume`` those held since yesterday.
+    """
+
+    vt_positionid: str
+    vt_symbol: str
+    direction: Direction
+    volume: float = 0.0
+    frozen: float = 0.0
+    price: float = 0.0
+    pnl: float = 0.0
+    yd_volume: float = 0.0
+    realized_pnl: float = 0.0
+    commission: float = 0.0
+    ts_event: int = 0
+    ts_init: int = 0
+    account: str = ""
+
+
+class AccountData(
+    msgspec.Struct, frozen=True, array_like=True, gc=False, tag_field="_kind", tag="Account"
+):
+    """Money of one account in one currency.
+
+    ``balance`` is cash plus realised profit, ``frozen`` what orders bind, ``margin`` what positions bind.
+    """
+
+    vt_accountid: str
+    balance: float = 0.0
+    frozen: float = 0.0
+    margin: float = 0.0
+    currency: str = ""
+    ts_event: int = 0
+    ts_init: int = 0
+
+    @property
+    def available(self) -> float:
+        """What new orders may use."""
+        return self.balance - self.frozen - self.margin
+
+    @property
+    def adapter_name(self) -> str:
+        """The adapter whose account this is."""
+        return self.vt_accountid.partition(".")[0]
+
+
+class ContractData(
+    msgspec.Struct, frozen=True, array_like=True, gc=False, tag_field="_kind", tag="Contract"
+):
+    """What an instrument is and how it trades.
+
+    ``size`` is the multiplier (currency per point and unit); ``pricetick`` the price step, 0 for unchecked
+    prices (adjusted data); ``min_volume`` the lot in units; margin rates are fractions of the notional,
+    0 for "pay in full".
+    """
+
+    vt_symbol: str
+    name: str = ""
+    product: Product = Product.EQUITY
+    size: float = 1.0
+    pricetick: float = 0.0
+    min_volume: float = 1.0
+    max_volume: float = 0.0
+    currency: str = "USD"
+    base_currency: str = ""
+    margin_rate_long: float = 0.0
+    margin_rate_short: float = 0.0
+    stop_supported: bool = True
+    net_position: bool = True
+    history_data: bool = False
+    option_strike: float = 0.0
+    option_underlying: str = ""
+    option_type: OptionType | None = None
+    option_listed: int = 0
+    option_expiry: int = 0
+    option_portfolio: str = ""
+    option_index: str = ""
+    expiry: int = 0
+    inverse: bool = False
+    adapter_name: str = ""
+    ts_init: int = 0
+
+    @property
+    def symbol(self) -> str:
+        """The venue's own symbol, without the exchange."""
+        return self.vt_symbol.rpartition(".")[0]
+
+    @property
+    def exchange(self) -> Exchange:
+        """The exchange, the part after the last dot."""
+        return Exchange(self.vt_symbol.rpartition(".")[2])
+
+
+class LogData(msgspec.Struct, frozen=True, array_like=True, gc=False, tag_field="_kind", tag="Log"):
+    """One line for the log; ``level`` is a ``logging`` level number."""
+
+    msg: str
+    level: int = 20
+    source: str = ""
+    ts_event: int = 0
+
+
+class TimerData(
+    msgspec.Struct, frozen=True, array_like=True, gc=False, tag_field="_kind", tag="Timer"
+):
+    """A timer fell due: ``ts_due`` when it was set for, ``ts_event`` when it was served."""
+
+    name: str
+    ts_due: int
+    ts_event: int
+
+
+class SubscribeRequest(
+    msgspec.Struct, frozen=True, array_like=True, gc=False, tag_field="_kind", tag="Subscribe"
+):
+    """Ask an adapter for an instrument's market data."""
+
+    vt_symbol: str
+    interval: Interval = Interval.TICK
+
+
+class OrderRequest(
+    msgspec.Struct, frozen=True, array_like=True, gc=False, tag_field="_kind", tag="OrderRequest"
+):
+    """Ask for a new order.
+
+    ``volume`` is counted as ``volume_mode`` says. ``stop_loss`` and ``take_profit`` (prices, 0 for none) attach
+    closing orders that live from the first fill on. ``reduce_only`` never opens or flips a position: at the fill
+    the volume is cut to what is held. ``orderid`` is the client's own id; empty means the OMS mints one.
+    """
+
+    vt_symbol: str
+    direction: Direction
+    type: OrderType
+    volume: float
+    price: float = 0.0
+    trigger_price: float = 0.0
+    offset: Offset = Offset.NONE
+    time_in_force: TimeInForce = TimeInForce.GTC
+    expire_ts: int = 0
+    reduce_only: bool = False
+    volume_mode: VolumeMode = VolumeMode.UNITS
+    stop_loss: float = 0.0
+    take_profit: float = 0.0
+    strategy: str = ""
+    reference: str = ""
+    orderid: str = ""
+    parent_orderid: str = ""
+    post_only: bool = False
+    display_volume: float = 0.0
+    trailing_offset: float = 0.0
+    account: str = ""
+
+
+class ModifyRequest(
+    msgspec.Struct, frozen=True, array_like=True, gc=False, tag_field="_kind", tag="ModifyRequest"
+):
+    """Change a working order; a field left at ``None`` stays as it is. ``volume`` is the new total."""
+
+    vt_orderid: str
+    price: float | None = None
+    volume: float | None = None
+    trigger_price: float | None = None
+
+
+class CancelRequest(
+    msgspec.Struct, frozen=True, array_like=True, gc=False, tag_field="_kind", tag="CancelRequest"
+):
+    """Cancel a working order."""
+
+    vt_orderid: str
+
+
+class HistoryRequest(
+    msgspec.Struct, frozen=True, array_like=True, gc=False, tag_field="_kind", tag="HistoryRequest"
+):
+    """Ask for bars or ticks from ``start`` to before ``end`` (ns UTC; 0 for open)."""
+
+    vt_symbol: str
+    start: int = 0
+    end: int = 0
+    interval: Interval = Interval.MINUTE
