@@ -1,1 +1,184 @@
-"""Foxtrot: a Python-native, multi-process trading platform."""
+"""Foxtrot: a Python-native, multi-process trading platform.
+
+The names below are the public interface. Each is loaded from its module when it is first used, so that ``import
+foxtrot`` itself costs next to nothing and never loads numpy or pandas.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from foxtrot.core.clock import Clock, LiveClock, SimulatedClock
+    from foxtrot.core.config import Secret, apply_overrides, load_config
+    from foxtrot.core.constants import (
+        Direction,
+        Exchange,
+        Interval,
+        Liquidity,
+        Offset,
+        OptionType,
+        OrderType,
+        Product,
+        Status,
+        TimeInForce,
+        VolumeMode,
+    )
+    from foxtrot.core.errors import (
+        AccountingError,
+        ConfigError,
+        DataError,
+        FoxtrotError,
+        InvalidTransitionError,
+        MissingExtraError,
+        OmsError,
+        OrderError,
+        PersistenceError,
+        StrategyError,
+    )
+    from foxtrot.core.event_engine import Event, EventEngine
+    from foxtrot.core.events import (
+        EVENT_ACCOUNT,
+        EVENT_BAR,
+        EVENT_BOOK,
+        EVENT_CONTRACT,
+        EVENT_ERROR,
+        EVENT_LOG,
+        EVENT_ORDER,
+        EVENT_POSITION,
+        EVENT_STRATEGY,
+        EVENT_TICK,
+        EVENT_TIMER,
+        EVENT_TRADE,
+        EVENT_TRADE_TICK,
+    )
+    from foxtrot.core.log import configure_logging
+    from foxtrot.core.objects import (
+        AccountData,
+        BarData,
+        BookDelta,
+        BookSnapshot,
+        CancelRequest,
+        ContractData,
+        Depth,
+        HistoryRequest,
+        LogData,
+        ModifyRequest,
+        OrderData,
+        OrderRequest,
+        PositionData,
+        SessionData,
+        SubscribeRequest,
+        TickData,
+        TimerData,
+        TradeData,
+        TradeTick,
+    )
+
+_HOMES = {
+    "foxtrot.core.clock": "Clock LiveClock SimulatedClock",
+    "foxtrot.core.config": "Secret apply_overrides load_config",
+    "foxtrot.core.constants": """
+        Direction Exchange Interval Liquidity Offset OptionType OrderType Product Status
+        TimeInForce VolumeMode
+    """,
+    "foxtrot.core.errors": """
+        AccountingError ConfigError DataError FoxtrotError InvalidTransitionError MissingExtraError
+        OmsError OrderError PersistenceError StrategyError
+    """,
+    "foxtrot.core.event_engine": "Event EventEngine",
+    "foxtrot.core.events": """
+        EVENT_ACCOUNT EVENT_BAR EVENT_BOOK EVENT_CONTRACT EVENT_ERROR EVENT_LOG EVENT_ORDER
+        EVENT_POSITION EVENT_STRATEGY EVENT_TICK EVENT_TIMER EVENT_TRADE EVENT_TRADE_TICK
+    """,
+    "foxtrot.core.log": "configure_logging",
+    "foxtrot.core.objects": """
+        AccountData BarData BookDelta BookSnapshot CancelRequest ContractData Depth
+        HistoryRequest LogData ModifyRequest OrderData OrderRequest PositionData SessionData
+        SubscribeRequest TickData TimerData TradeData TradeTick
+    """,
+}
+_HOME_OF = {name: module for module, names in _HOMES.items() for name in names.split()}
+
+__all__ = [  # kept in step with _HOMES by a test
+    "EVENT_ACCOUNT",
+    "EVENT_BAR",
+    "EVENT_BOOK",
+    "EVENT_CONTRACT",
+    "EVENT_ERROR",
+    "EVENT_LOG",
+    "EVENT_ORDER",
+    "EVENT_POSITION",
+    "EVENT_STRATEGY",
+    "EVENT_TICK",
+    "EVENT_TIMER",
+    "EVENT_TRADE",
+    "EVENT_TRADE_TICK",
+    "AccountData",
+    "AccountingError",
+    "BarData",
+    "BookDelta",
+    "BookSnapshot",
+    "CancelRequest",
+    "Clock",
+    "ConfigError",
+    "ContractData",
+    "DataError",
+    "Depth",
+    "Direction",
+    "Event",
+    "EventEngine",
+    "Exchange",
+    "FoxtrotError",
+    "HistoryRequest",
+    "Interval",
+    "InvalidTransitionError",
+    "Liquidity",
+    "LiveClock",
+    "LogData",
+    "MissingExtraError",
+    "ModifyRequest",
+    "Offset",
+    "OmsError",
+    "OptionType",
+    "OrderData",
+    "OrderError",
+    "OrderRequest",
+    "OrderType",
+    "PersistenceError",
+    "PositionData",
+    "Product",
+    "Secret",
+    "SessionData",
+    "SimulatedClock",
+    "Status",
+    "StrategyError",
+    "SubscribeRequest",
+    "TickData",
+    "TimeInForce",
+    "TimerData",
+    "TradeData",
+    "TradeTick",
+    "VolumeMode",
+    "__version__",
+    "apply_overrides",
+    "configure_logging",
+    "load_config",
+]
+
+
+def __getattr__(name: str) -> Any:
+    """Load a public name from its home and keep it (PEP 562)."""
+    if name == "__version__":
+        value: Any = import_module("importlib.metadata").version("foxtrot-trading")
+    elif name in _HOME_OF:
+        value = getattr(import_module(_HOME_OF[name]), name)
+    else:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -1,0 +1,1 @@
+"""Adapters: venue words become Foxtrot words here and nowhere else."""

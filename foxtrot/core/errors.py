@@ -27,7 +27,7 @@ class OmsError(FoxtrotError):
     """The order management system cannot go on as asked."""
 
 
-class InvalidTransition(OmsError):
+class InvalidTransitionError(OmsError):
     """A report would move an order against the transition table; tells the order's whole story."""
 
 
@@ -39,7 +39,7 @@ class AccountingError(FoxtrotError):
     """An amount cannot be booked exactly (NaN, off-lot volume, unknown currency)."""
 
 
-class MissingExtra(FoxtrotError, ImportError):
+class MissingExtraError(FoxtrotError, ImportError):
     """An optional dependency is not installed; names the extra that brings it."""
 
     def __init__(self, package: str, extra: str, purpose: str) -> None:

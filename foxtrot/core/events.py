@@ -15,3 +15,14 @@ EVENT_LOG = "eLog"
 EVENT_TIMER = "eTimer"
 EVENT_STRATEGY = "eStrategy."
 EVENT_ERROR = "eError"
+
+# Commands go down (strategy to OMS), reports come up (adapter to OMS). Only what the OMS publishes on the topics
+# above has been committed.
+COMMAND_ORDER = "cOrder"
+COMMAND_MODIFY = "cModify"
+COMMAND_CANCEL = "cCancel"
+REPORT_ORDER = "rOrder"
+REPORT_TRADE = "rTrade"
+REPORT_POSITION = "rPosition"
+REPORT_ACCOUNT = "rAccount"
+REPORT_CONTRACT = "rContract"

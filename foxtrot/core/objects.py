@@ -481,7 +481,8 @@ class OrderRequest(
 
     ``volume`` is counted as ``volume_mode`` says. ``stop_loss`` and ``take_profit`` (prices, 0 for none) attach
     closing orders that live from the first fill on. ``reduce_only`` never opens or flips a position: at the fill
-    the volume is cut to what is held. ``orderid`` is the client's own id; empty means the OMS mints one.
+    the volume is cut to what is held. ``vt_orderid`` (``ADAPTER.id``) is minted by the client, so that a repeated
+    request is recognised; ``MainEngine.send_order`` mints one where it is empty.
     """
 
     vt_symbol: str
@@ -499,7 +500,7 @@ class OrderRequest(
     take_profit: float = 0.0
     strategy: str = ""
     reference: str = ""
-    orderid: str = ""
+    vt_orderid: str = ""
     parent_orderid: str = ""
     post_only: bool = False
     display_volume: float = 0.0

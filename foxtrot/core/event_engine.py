@@ -1,0 +1,301 @@
+"""The in-process dispatcher: synchronous, deterministic, one thread.
+
+Contract:
+
+* ``put`` may be called from any thread and only queues; handlers run on the engine's thread alone.
+* Events are handled one at a time in the order of queueing, each by its handlers in the order of registration, until
+  the queue is empty. An event reaches the handlers of its exact topic (``eTick.AAPL.NASDAQ``), of its bare topic
+  (``eTick.``), and the general ones; it is queued once.
+* A handler that raises is logged, counted and isolated: the other handlers and events go on, and ``EVENT_ERROR``
+  tells whoever wants to know. With ``raise_errors`` (a backtest) the error ends the run instead.
+* ``EVENT_TIMER`` comes from the clock, and only while somebody listens to it.
+
+Topics are resolved to handler tuples once and again at each registration, so that an event in the queue is a pair
+``(topic, message)`` and no string is built for it. ``register`` gives handlers an ``Event``; ``subscribe`` gives
+them the message itself, which is what engines on the hot path use.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import traceback
+from collections import deque
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+from foxtrot.core.clock import NEVER, Clock, LiveClock, SimulatedClock
+from foxtrot.core.constants import NS_PER_SECOND
+from foxtrot.core.events import EVENT_ERROR, EVENT_TIMER
+from foxtrot.core.objects import TimerData
+
+logger = logging.getLogger("foxtrot.event_engine")
+
+TIMER_NAME = "event_engine.timer"
+
+
+class Event(NamedTuple):
+    """A topic and the message that goes with it."""
+
+    type: str
+    data: Any = None
+
+
+Handler = Callable[[Event], object]
+MessageHandler = Callable[[Any], object]
+
+
+class HandlerError(NamedTuple):
+    """What ``EVENT_ERROR`` carries: who failed on what, and how."""
+
+    topic: str
+    handler: str
+    message: Any
+    error: Exception
+    traceback: str
+
+
+class Topic:
+    """A topic's name and its resolved handlers, kept up to date by the engine that made it."""
+
+    __slots__ = ("handlers", "name")
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.handlers: tuple[MessageHandler, ...] = ()
+
+
+class _Registration(NamedTuple):
+    """A handler as registered (the key to unregister it) and as called (with the message)."""
+
+    order: int
+    handler: Callable[..., object]
+    call: Callable[[str], MessageHandler]
+
+
+def _bare(name: str) -> str:
+    """The bare topic of a name: up to and including the first dot."""
+    head, dot, _ = name.partition(".")
+    return head + dot
+
+
+class EventEngine:
+    """Queues events and calls their handlers.
+
+    Args:
+        clock: source of timers; a ``LiveClock`` by default.
+        interval: nanoseconds between two ``EVENT_TIMER``.
+        timer_catch_up: whether a gap yields one timer (False) or every missed one (True).
+    """
+
+    def __init__(
+        self,
+        clock: Clock | None = None,
+        interval: int = NS_PER_SECOND,
+        timer_catch_up: bool = False,
+    ) -> None:
+        self.clock: Clock = clock if clock is not None else LiveClock()
+        self.interval = interval
+        self.timer_catch_up = timer_catch_up
+        self.raise_errors = False
+        self.errors = 0
+        self.queue: deque[tuple[Topic, Any]] = deque()
+        self._topics: dict[str, Topic] = {}
+        self._exact: dict[str, list[_Registration]] = {}
+        self._general: list[_Registration] = []
+        self._order = 0
+        self._wake = threading.Event()
+        self._thread: threading.Thread | None = None
+        self._running = False
+
+    # --- putting events -------------------------------------------------------------------------------------
+
+    def put(self, event: Event) -> None:
+        """Queue an event; safe from any thread."""
+        self.put_topic(self.topic(event.type), event.data)
+
+    def put_topic(self, topic: Topic, message: Any) -> None:
+        """Queue a message on a resolved topic and wake the loop; safe from any thread."""
+        self.queue.append((topic, message))
+        self._wake.set()
+
+    def publish(self, topic: Topic, message: Any) -> None:
+        """Queue a message on a resolved topic; from the engine's own thread (the hot path's ``put``)."""
+        if topic.handlers:
+            self.queue.append((topic, message))
+
+    def topic(self, name: str) -> Topic:
+        """Resolve a topic once; the handle follows later registrations."""
+        topic = self._topics.get(name)
+        if topic is None:
+            topic = Topic(name)
+            self._resolve(topic)
+            self._topics[name] = topic
+        return topic
+
+    # --- registration ---------------------------------------------------------------------------------------
+
+    def register(self, type: str, handler: Handler) -> None:
+        """Call ``handler(event)`` for each event of a topic, bare or suffixed; registering twice counts once."""
+
+        def with_event(name: str) -> MessageHandler:
+            return lambda message: handler(Event(name, message))
+
+        self._register(self._exact.setdefault(type, []), handler, with_event)
+
+    def subscribe(self, type: str, handler: MessageHandler) -> None:
+        """Call ``handler(message)`` for each event of a topic: ``register`` without the ``Event`` around it."""
+        self._register(self._exact.setdefault(type, []), handler, lambda _name: handler)
+
+    def unregister(self, type: str, handler: Callable[..., object]) -> None:
+        """Undo ``register`` or ``subscribe``; unknown handlers are ignored."""
+        registrations = self._exact.get(type, [])
+        registrations[:] = [r for r in registrations if r.handler != handler]
+        if not registrations:
+            self._exact.pop(type, None)
+        self._resolve_all()
+
+    def register_general(self, handler: Handler) -> None:
+        """Call ``handler(event)`` for every event of every topic."""
+
+        def with_event(name: str) -> MessageHandler:
+            return lambda message: handler(Event(name, message))
+
+        self._register(self._general, handler, with_event)
+
+    def unregister_general(self, handler: Handler) -> None:
+        """Undo ``register_general``; unknown handlers are ignored."""
+        self._general[:] = [r for r in self._general if r.handler != handler]
+        self._resolve_all()
+
+    def _register(
+        self,
+        registrations: list[_Registration],
+        handler: Callable[..., object],
+        call: Callable[[str], MessageHandler],
+    ) -> None:
+        if all(r.handler != handler for r in registrations):
+            self._order += 1
+            registrations.append(_Registration(self._order, handler, call))
+            self._resolve_all()
+
+    def _resolve_all(self) -> None:
+        for topic in self._topics.values():
+            self._resolve(topic)
+        self._update_timer()
+
+    def _resolve(self, topic: Topic) -> None:
+        found = list(self._general)
+        for key in {topic.name, _bare(topic.name)}:
+            found += self._exact.get(key, [])
+        topic.handlers = tuple(r.call(topic.name) for r in sorted(found, key=lambda r: r.order))
+
+    # --- the timer ------------------------------------------------------------------------------------------
+
+    def _update_timer(self) -> None:
+        wanted = bool(self._exact.get(EVENT_TIMER))
+        present = TIMER_NAME in self.clock.timer_names()
+        if wanted and not present:
+            self.clock.set_interval(
+                TIMER_NAME, self.interval, self._on_timer, catch_up=self.timer_catch_up
+            )
+        elif present and not wanted:
+            self.clock.cancel_timer(TIMER_NAME)
+
+    def _on_timer(self, timer: TimerData) -> None:
+        self.publish(self.topic(EVENT_TIMER), timer)
+
+    # --- dispatch -------------------------------------------------------------------------------------------
+
+    def drain(self) -> None:
+        """Handle events until the queue is empty, those included that handlers put meanwhile."""
+        queue = self.queue
+        popleft = queue.popleft
+        while queue:
+            topic, message = popleft()
+            for handler in topic.handlers:
+                try:
+                    handler(message)
+                except Exception as error:  # noqa: BLE001 - isolation is the contract
+                    self._failed(topic, handler, message, error)
+
+    def dispatch(self, topic: Topic, message: Any) -> None:
+        """Handle one message now, then everything it caused: one step of a backtest."""
+        for handler in topic.handlers:
+            try:
+                handler(message)
+            except Exception as error:  # noqa: BLE001 - isolation is the contract
+                self._failed(topic, handler, message, error)
+        if self.queue:
+            self.drain()
+
+    def advance(self, to: int) -> None:
+        """Put a simulated clock forward to ``to`` (ns), handling what each timer causes before the next.
+
+        Raises:
+            TypeError: the clock is not a ``SimulatedClock``.
+        """
+        clock = self.clock
+        if not isinstance(clock, SimulatedClock):
+            raise TypeError("advance() needs a SimulatedClock; a live clock goes by itself")
+        while clock.next_due <= to:
+            clock.advance(max(clock.next_due, clock.ns) if self.timer_catch_up else to)
+            self.drain()
+        clock.ns = max(clock.ns, to)
+
+    def _failed(
+        self, topic: Topic, handler: MessageHandler, message: Any, error: Exception
+    ) -> None:
+        if self.raise_errors:
+            raise error
+        self.errors += 1
+        name = getattr(handler, "__qualname__", repr(handler))
+        logger.error("handler %s failed on %s: %s", name, topic.name, error, exc_info=error)
+        if topic.name != EVENT_ERROR:
+            trace = "".join(traceback.format_exception(error))
+            report = HandlerError(topic.name, name, message, error, trace)
+            self.publish(self.topic(EVENT_ERROR), report)
+
+    # --- the live loop --------------------------------------------------------------------------------------
+
+    def start(self) -> None:
+        """Run the loop on a thread of its own; without effect while it runs."""
+        if self._thread is not None:
+            return
+        self._running = True
+        self._thread = threading.Thread(target=self.run, name="EventEngine", daemon=True)
+        self._thread.start()
+
+    def run(self) -> None:
+        """Handle events and timers on the calling thread until ``stop``; then drain what is queued."""
+        self._running = True
+        while self._running:
+            self._wake.clear()
+            self._serve_timers()
+            self.drain()
+            if not self.queue and self._running:
+                self._wake.wait(self._pause())
+        self.drain()
+
+    def _serve_timers(self) -> None:
+        if isinstance(self.clock, LiveClock):
+            try:
+                self.clock.fire_due()
+            except Exception as error:  # noqa: BLE001 - a timer's callback is a handler too
+                self._failed(self.topic(EVENT_TIMER), self._on_timer, None, error)
+
+    def _pause(self) -> float:
+        wait = self.clock.wait_ns() if isinstance(self.clock, LiveClock) else NEVER
+        return min(wait / NS_PER_SECOND, 1.0)
+
+    def stop(self) -> None:
+        """End the loop after the queue is drained, and wait for its thread; without a loop, drain here."""
+        self._running = False
+        self._wake.set()
+        thread, self._thread = self._thread, None
+        if thread is None:
+            self.drain()
+        elif thread is not threading.current_thread():
+            thread.join(timeout=10.0)
+            if thread.is_alive():
+                logger.error("a handler has not returned for 10 s; the event engine is left behind")

@@ -1,0 +1,41 @@
+"""The log of a run: every order and trade record in order of delivery, and its SHA-256.
+
+The digest goes over the msgpack of each record without ``ts_init``, so it is the same on every run, in one process or in
+many, and under any hash seed.
+"""
+
+from __future__ import annotations
+
+import hashlib
+
+import msgspec
+
+from foxtrot.core import events
+from foxtrot.core.event_engine import EventEngine
+from foxtrot.core.objects import OrderData, TradeData
+
+
+class RunLog:
+    """Collects orders and trades as they are delivered.
+
+    Args:
+        event_engine: the dispatcher of the run.
+    """
+
+    def __init__(self, event_engine: EventEngine) -> None:
+        self.records: list[OrderData | TradeData] = []
+        event_engine.subscribe(events.EVENT_ORDER, self.records.append)
+        event_engine.subscribe(events.EVENT_TRADE, self.records.append)
+
+    def trades(self) -> tuple[TradeData, ...]:
+        """The fills in order of delivery."""
+        return tuple(record for record in self.records if isinstance(record, TradeData))
+
+    def sha256(self) -> str:
+        """Digest of all records, as hexadecimal digits."""
+        digest = hashlib.sha256()
+        encode = msgspec.msgpack.Encoder().encode
+        replace = msgspec.structs.replace
+        for record in self.records:
+            digest.update(encode(replace(record, ts_init=0)))
+        return digest.hexdigest()

@@ -1,0 +1,186 @@
+"""The world of one run: the parts of a live system, wired together in one process around a simulated clock and venue.
+
+Invariant: it has an in-memory persistence of its own and shares nothing with the engine that made it, so a backtest can
+never touch a live OMS or its file.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from foxtrot.adapter.simulated import SimulatedAdapter
+from foxtrot.core import events
+from foxtrot.core.clock import SimulatedClock
+from foxtrot.core.constants import Interval
+from foxtrot.core.errors import StrategyError
+from foxtrot.core.event_engine import EventEngine
+from foxtrot.core.market import MarketView
+from foxtrot.core.objects import BarData, ns_to_datetime
+from foxtrot.data.columns import BarColumns, TickColumns
+from foxtrot.data.feed import Columns
+from foxtrot.server.backtest.loop import Source, bars_of, topic_of
+from foxtrot.server.backtest.record import RunLog
+from foxtrot.server.backtest.settings import BacktestSettings, LoadedSeries, StrategySpec
+from foxtrot.server.main_engine import MainEngine
+from foxtrot.server.persistence import MemoryPersistence
+from foxtrot.strategy.host import StrategyHost
+
+
+class ColumnHistory:
+    """Past bars from the loaded columns; nothing that closes after ``now`` is ever given."""
+
+    def __init__(self, series: Sequence[LoadedSeries]) -> None:
+        self._columns = [s.columns for s in series if isinstance(s.columns, BarColumns)]
+
+    def history(
+        self, vt_symbol: str, count: int, now: int, interval: Interval | None
+    ) -> list[BarData]:
+        """The newest ``count`` bars known at ``now``, oldest first."""
+        for columns in self._columns:
+            if columns.vt_symbol == vt_symbol and interval in (None, columns.interval):
+                stop = int(np.searchsorted(columns.ts_event, now, side="right"))
+                return list(bars_of(columns.slice(max(0, stop - count), stop)))
+        return []
+
+
+class BacktestWorld:
+    """Event engine, OMS, simulated venue and strategies of one run.
+
+    Args:
+        settings: account and conventions.
+        series: loaded data, one instrument each (bars and quotes of one instrument may come together).
+        strategies: what to run.
+
+    Raises:
+        ConfigError: a strategy's settings or instruments are wrong.
+    """
+
+    def __init__(
+        self,
+        settings: BacktestSettings,
+        series: Sequence[LoadedSeries],
+        strategies: Sequence[StrategySpec],
+    ) -> None:
+        start = min((int(_first_ts(s.columns)) for s in series), default=0)
+        self.clock = SimulatedClock(start)
+        self.event_engine = EventEngine(self.clock)
+        self.event_engine.raise_errors = True
+        market = MarketView()
+        account = settings.account
+        self.main_engine = MainEngine(
+            self.event_engine,
+            persistence=MemoryPersistence(),
+            market=market,
+            digits={account.currency: account.digits},
+        )
+        self.oms = self.main_engine.oms
+        self.log = RunLog(self.event_engine)
+        self.adapter = self.main_engine.add_adapter(
+            SimulatedAdapter,
+            settings.adapter_name,
+            market=market,
+            account=account,
+            model=settings.model,
+        )
+        self._list_contracts(series)
+        self.main_engine.connect({}, settings.adapter_name)
+        self.event_engine.drain()
+        self.hosts = [self._add(spec, series) for spec in strategies]
+        self.sources = [self._source(s, market) for s in series]
+
+    def _list_contracts(self, series: Sequence[LoadedSeries]) -> None:
+        on_ticks = {s.columns.vt_symbol for s in series if isinstance(s.columns, TickColumns)}
+        listed: set[str] = set()
+        for item in series:
+            vt_symbol = item.columns.vt_symbol
+            if vt_symbol not in listed:
+                listed.add(vt_symbol)
+                self.adapter.list_contract(item.contract, on_ticks=vt_symbol in on_ticks)
+
+    def _add(self, spec: StrategySpec, series: Sequence[LoadedSeries]) -> StrategyHost:
+        engine = self.main_engine.strategies
+        engine.history = ColumnHistory(series)
+        engine.on_error = _raise_with_story
+        loaded = list(dict.fromkeys(s.columns.vt_symbol for s in series))
+        symbols = list(spec.vt_symbols) or loaded
+        return engine.add_strategy(spec.strategy_class, spec.name, symbols, spec.setting)
+
+    def _source(self, item: LoadedSeries, market: MarketView) -> Source:
+        columns = item.columns
+        vt_symbol = columns.vt_symbol
+        return Source(
+            topic_of(self.event_engine, columns),
+            self.adapter.exchange.books[vt_symbol],
+            market.record(vt_symbol),
+            isinstance(columns, BarColumns),
+            (),
+        )
+
+    def start(self, *, warming: bool) -> None:
+        """Start the strategies; their declared indicators become columns."""
+        for host in self.hosts:
+            host.start(warming=warming)
+        self.event_engine.drain()
+        taken = [
+            (host.handlers[symbol], symbol)
+            for host in self.hosts
+            for symbol in host.handlers
+            if host.handlers[symbol].use_columns()
+        ]
+        self.sources = [
+            source._replace(
+                leg_handlers=tuple(h for h, s in taken if s == source.book.vt_symbol)
+                if source.is_bars
+                else ()
+            )
+            for source in self.sources
+        ]
+
+    def begin_trading(self) -> None:
+        """The warm-up is over."""
+        for host in self.hosts:
+            host.begin_trading()
+
+    def finish(self) -> None:
+        """Close out as the model says, stop the strategies, close everything."""
+        self.adapter.exchange.finalize()
+        self.event_engine.drain()
+        for host in self.hosts:
+            host.stop()
+        self.event_engine.drain()
+        if self.event_engine.topic(events.EVENT_ACCOUNT).handlers:
+            self.adapter.query_account()
+            self.event_engine.drain()
+
+    def check_accounts(self) -> None:
+        """The OMS and the venue kept their books apart; they must agree to the last minor unit.
+
+        Raises:
+            StrategyError: they do not (a fault of the platform, not of the strategy).
+        """
+        for name, ledger in self.oms.accounts.ledgers.items():
+            for code in ledger.codes():
+                venue = self.adapter.exchange.account.balance
+                if name == self.adapter.adapter_name and ledger.balances[code] != venue:
+                    raise StrategyError(
+                        f"books differ after the run: OMS {ledger.balances[code]}, venue {venue} minor units "
+                        f"of {code}; please report this with your data and strategy"
+                    )
+
+
+def _first_ts(columns: Columns) -> int:
+    if not len(columns):
+        return 0
+    return int(columns.ts_open[0] if isinstance(columns, BarColumns) else columns.ts_event[0])
+
+
+def _raise_with_story(host: StrategyHost, error: Exception, message: object) -> None:
+    """End the run with what the strategy was handling, when, and its own traceback chained."""
+    ts = getattr(message, "ts_event", host.event_engine.clock.now())
+    moment = ns_to_datetime(ts).isoformat()
+    what = f"on {message!r}" if message is not None else "outside of an event"
+    raise StrategyError(
+        f"strategy {host.name} raised {type(error).__name__}: {error}\n  at {moment} {what}"
+    ) from error

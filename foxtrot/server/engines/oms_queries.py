@@ -1,0 +1,102 @@
+"""The OMS's questions: state as messages, by key or whole."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from foxtrot.core.objects import (
+    AccountData,
+    BarData,
+    ContractData,
+    OrderData,
+    PositionData,
+    TickData,
+    TradeData,
+)
+
+if TYPE_CHECKING:
+    from foxtrot.core.clock import Clock
+    from foxtrot.core.market import MarketView
+    from foxtrot.server.oms.account_manager import AccountManager
+    from foxtrot.server.oms.order_manager import OrderManager
+    from foxtrot.server.oms.position_manager import PositionManager
+    from foxtrot.server.oms.trade_manager import TradeManager
+
+
+class OmsQueries:
+    """Read-only half of ``OmsEngine``; positions and accounts are valued at the newest prices."""
+
+    orders: OrderManager
+    trades: TradeManager
+    positions: PositionManager
+    accounts: AccountManager
+    contracts: dict[str, ContractData]
+    market: MarketView
+    clock: Clock
+
+    def get_tick(self, vt_symbol: str) -> TickData | None:
+        """The newest tick of an instrument."""
+        record = self.market.records.get(vt_symbol)
+        return record.last if record and isinstance(record.last, TickData) else None
+
+    def get_bar(self, vt_symbol: str) -> BarData | None:
+        """The newest bar of an instrument."""
+        record = self.market.records.get(vt_symbol)
+        return record.last if record and isinstance(record.last, BarData) else None
+
+    def get_order(self, vt_orderid: str) -> OrderData | None:
+        """An order by its id."""
+        return self.orders.orders.get(vt_orderid)
+
+    def get_trade(self, vt_tradeid: str) -> TradeData | None:
+        """A fill by its id."""
+        return self.trades.trades.get(vt_tradeid)
+
+    def get_position(self, vt_positionid: str) -> PositionData | None:
+        """A position by its id, ``ADAPTER.vt_symbol.NET`` (or LONG, SHORT)."""
+        leg = self.positions.legs.get(vt_positionid)
+        if leg is None:
+            return None
+        return leg.snapshot(self.market.price(leg.instrument.vt_symbol), self.clock.now())
+
+    def get_account(self, vt_accountid: str) -> AccountData | None:
+        """An account by its id, ``ADAPTER.CURRENCY``."""
+        adapter, _, code = vt_accountid.partition(".")
+        ledger = self.accounts.ledgers.get(adapter)
+        if ledger is None or code not in ledger.balances:
+            return None
+        return self.accounts.snapshot(adapter, code, self.clock.now())
+
+    def get_contract(self, vt_symbol: str) -> ContractData | None:
+        """A contract by its ``vt_symbol``."""
+        return self.contracts.get(vt_symbol)
+
+    def get_all_ticks(self) -> list[TickData]:
+        """The newest tick of each instrument."""
+        last = (record.last for record in self.market.records.values())
+        return [message for message in last if isinstance(message, TickData)]
+
+    def get_all_orders(self) -> list[OrderData]:
+        """Every order, in order of submission."""
+        return list(self.orders.orders.values())
+
+    def get_all_active_orders(self, vt_symbol: str = "") -> list[OrderData]:
+        """Orders that can still trade, of one instrument or all."""
+        active = self.orders.active.values()
+        return [order for order in active if not vt_symbol or order.vt_symbol == vt_symbol]
+
+    def get_all_trades(self) -> list[TradeData]:
+        """Every fill, in order of arrival."""
+        return list(self.trades.trades.values())
+
+    def get_all_positions(self) -> list[PositionData]:
+        """Every position, flat ones included."""
+        return self.positions.snapshots(self.market.price, self.clock.now())
+
+    def get_all_accounts(self) -> list[AccountData]:
+        """Every account, one a currency."""
+        return self.accounts.snapshots(self.clock.now())
+
+    def get_all_contracts(self) -> list[ContractData]:
+        """Every contract."""
+        return list(self.contracts.values())

@@ -1,0 +1,69 @@
+"""How the OMS's state becomes rows, and rows its state again."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from msgspec.structs import replace
+
+from foxtrot.core.constants import Direction, Status
+from foxtrot.core.objects import ContractData, OrderData, TradeData, split_vt_id
+
+if TYPE_CHECKING:
+    from foxtrot.server.engines.oms_engine import OmsEngine
+
+
+def save_state(oms: OmsEngine) -> None:
+    """Write every entity in one transaction."""
+    rows: list[tuple[str, Any]] = [("counters/oms", oms.ids.last)]
+    rows += [("contracts/" + key, contract) for key, contract in oms.contracts.items()]
+    rows += [("orders/" + key, order) for key, order in oms.orders.orders.items()]
+    rows += [("trades/" + key, trade) for key, trade in oms.trades.trades.items()]
+    rows += [("positions/" + key, leg.state()) for key, leg in oms.positions.legs.items()]
+    for adapter, ledger in oms.accounts.ledgers.items():
+        for code in ledger.codes():
+            rows.append((f"accounts/{adapter}.{code}", oms.accounts.state(adapter, code)))
+    oms.persistence.save_many(rows)
+
+
+def load_state(oms: OmsEngine) -> None:
+    """Restore every entity; what was being submitted at the end is UNKNOWN until the venue says more.
+
+    Raises:
+        PersistenceError: a row cannot be read.
+    """
+    store = oms.persistence
+    oms.ids.last = max(oms.ids.last, int(store.load("counters/oms") or 0))
+    for _, contract in store.load_prefix_as("contracts/", ContractData):
+        oms.contracts[contract.vt_symbol] = contract
+    for key, row in store.load_prefix("accounts/"):
+        adapter, code = split_vt_id(key.removeprefix("accounts/"))
+        oms.accounts.restore(adapter, code, row)
+    for key, row in store.load_prefix("positions/"):
+        adapter, rest = split_vt_id(key.removeprefix("positions/"))
+        vt_symbol, _, direction = rest.rpartition(".")
+        oms.positions.leg(adapter, vt_symbol, Direction(direction)).restore(row)
+    filled: dict[str, float] = {}
+    for _, trade in sorted(
+        store.load_prefix_as("trades/", TradeData), key=lambda row: (row[1].ts_event, row[0])
+    ):
+        oms.trades.restore(trade)
+        lot = oms.instrument(trade.adapter_name, trade.vt_symbol).lot
+        lots = lot.to_lots(filled.get(trade.vt_orderid, 0.0)) + lot.to_lots(trade.volume)
+        filled[trade.vt_orderid] = lot.from_lots(lots)
+    _load_orders(oms, filled)
+
+
+def _load_orders(oms: OmsEngine, filled: dict[str, float]) -> None:
+    """Orders in order of submission; those in flight become UNKNOWN, durably."""
+    unknown: list[tuple[str, OrderData]] = []
+    for key, order in sorted(
+        oms.persistence.load_prefix_as("orders/", OrderData),
+        key=lambda row: (row[1].ts_init, row[0]),
+    ):
+        if order.status is Status.SUBMITTING:
+            order = replace(order, status=Status.UNKNOWN, reason="in flight when the OMS ended")
+            unknown.append((key, order))
+        oms.orders.restore(order, filled.get(order.vt_orderid, 0.0))
+    if unknown:
+        oms.persistence.save_many(unknown)

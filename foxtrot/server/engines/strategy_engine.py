@@ -1,0 +1,104 @@
+"""Strategies of one process: loads, starts and stops them, and says where each is in its life."""
+
+from __future__ import annotations
+
+import logging
+import traceback
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from foxtrot.core import events
+from foxtrot.core.engine import BaseEngine, EngineOwner
+from foxtrot.core.errors import ConfigError
+from foxtrot.core.event_engine import EventEngine
+from foxtrot.core.objects import ContractData
+from foxtrot.strategy.context import HistorySource
+from foxtrot.strategy.host import ErrorHandler, StrategyHost
+from foxtrot.strategy.strategy import Strategy
+
+
+class StrategyEngine(BaseEngine):
+    """Hosts strategies by name.
+
+    Args:
+        main_engine: the owner.
+        event_engine: the dispatcher.
+    """
+
+    def __init__(self, main_engine: EngineOwner, event_engine: EventEngine) -> None:
+        super().__init__(main_engine, event_engine, "strategies")
+        self.hosts: dict[str, StrategyHost] = {}
+        self.history: HistorySource | None = None
+        self.on_error: ErrorHandler = self._report_error
+        self._logger = logging.getLogger("foxtrot.strategies")
+
+    def add_strategy(
+        self,
+        strategy_class: type[Strategy],
+        name: str,
+        vt_symbols: str | Sequence[str],
+        setting: Mapping[str, Any] | None = None,
+    ) -> StrategyHost:
+        """Load a strategy; it does nothing before ``start_strategy``.
+
+        Raises:
+            ConfigError: the name is taken, a contract is unknown, or a setting is wrong.
+        """
+        if name in self.hosts:
+            raise ConfigError(f"there is a strategy named {name!r} already; give this one another name")
+        symbols = [vt_symbols] if isinstance(vt_symbols, str) else list(vt_symbols)
+        contracts = [self._contract(name, vt_symbol) for vt_symbol in symbols]
+        host = StrategyHost(
+            strategy_class,
+            name,
+            setting or {},
+            self.event_engine,
+            contracts,
+            self.history,
+            lambda host, error, message: self.on_error(host, error, message),
+        )
+        self.hosts[name] = host
+        return host
+
+    def _contract(self, name: str, vt_symbol: str) -> ContractData:
+        contract = self.main_engine.get_contract(vt_symbol)
+        if contract is None:
+            raise ConfigError(
+                f"strategy {name}: no contract {vt_symbol!r} is known; connect its adapter or load its data first"
+            )
+        return contract
+
+    def start_strategy(self, name: str) -> None:
+        """Start a strategy."""
+        self.host(name).start()
+
+    def stop_strategy(self, name: str) -> None:
+        """Stop a strategy; its working orders are left as they are."""
+        self.host(name).stop()
+
+    def host(self, name: str) -> StrategyHost:
+        """A strategy's runtime.
+
+        Raises:
+            ConfigError: there is no strategy of that name.
+        """
+        host = self.hosts.get(name)
+        if host is None:
+            known = ", ".join(self.hosts) or "none"
+            raise ConfigError(f"there is no strategy {name!r}; strategies: {known}")
+        return host
+
+    def _report_error(self, host: StrategyHost, error: Exception, message: Any) -> None:
+        """A strategy failed: the others go on; the log and ``EVENT_STRATEGY`` tell where and why."""
+        trace = "".join(traceback.format_exception(error))
+        self._logger.error("strategy %s is in ERROR on %r:\n%s", host.name, message, trace)
+        self.event_engine.publish(
+            self.event_engine.topic(events.EVENT_STRATEGY + host.name),
+            {"strategy": host.name, "state": host.state.value, "error": trace},
+        )
+
+    def close(self) -> None:
+        """Stop all strategies."""
+        for host in self.hosts.values():
+            host.stop()
+            host.unwire()

@@ -1,0 +1,99 @@
+"""Accounts: one ledger per adapter, booked with what fills realise and cost, corrected by what venues report.
+
+Invariant: a ledger changes only through ``book`` and ``fold_report``, in whole minor units.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from foxtrot.accounting.ledger import DEFAULT_DIGITS, Currency, Ledger
+from foxtrot.core.objects import AccountData, split_vt_id
+
+
+class AccountManager:
+    """Ledgers by adapter name; account ids are ``ADAPTER.CURRENCY``.
+
+    Args:
+        digits: decimal places per currency code; 8 where none is given.
+    """
+
+    def __init__(self, digits: dict[str, int] | None = None) -> None:
+        self._digits = dict(digits or {})
+        self.ledgers: dict[str, Ledger] = {}
+        self._venue: dict[tuple[str, str], AccountData] = {}
+
+    def currency(self, adapter: str, code: str) -> Currency:
+        """How an adapter's account counts a currency, opened with 0 where it was not known."""
+        ledger = self.ledgers.get(adapter)
+        if ledger is None:
+            ledger = self.ledgers[adapter] = Ledger()
+        if code not in ledger.balances:
+            ledger.open(Currency(code, self._digits.get(code, DEFAULT_DIGITS)))
+        return ledger.currency(code)
+
+    def book(self, adapter: str, code: str, realized: int, fee: int) -> None:
+        """Book a fill's realised profit and fee, both in minor units."""
+        self.ledgers[adapter].book(code, realized, fee)
+
+    def fold_report(self, report: AccountData) -> float:
+        """Take over what a venue says of an account; returns by how much our balance was off.
+
+        The first report opens the account; its figure is the opening balance and counts as no difference.
+        """
+        adapter, _ = split_vt_id(report.vt_accountid)
+        code = report.currency
+        known = (adapter, code) in self._venue
+        currency = self.currency(adapter, code)
+        ledger = self.ledgers[adapter]
+        minor = currency.to_minor(report.balance)
+        difference = minor - ledger.balances[code]
+        self._venue[adapter, code] = report
+        ledger.balances[code] = minor
+        if not known:
+            ledger.opening[code] += difference
+            return 0.0
+        return currency.to_amount(difference)
+
+    def state(self, adapter: str, code: str) -> tuple[int, int, int, int]:
+        """Balance, opening balance, realised profit and fees in minor units, for ``restore``."""
+        ledger = self.ledgers[adapter]
+        return (
+            ledger.balances[code],
+            ledger.opening[code],
+            ledger.realized[code],
+            ledger.fees[code],
+        )
+
+    def restore(self, adapter: str, code: str, state: Sequence[int]) -> None:
+        """Take up what ``state`` returned."""
+        self.currency(adapter, code)
+        ledger = self.ledgers[adapter]
+        ledger.balances[code], ledger.opening[code] = state[0], state[1]
+        ledger.realized[code], ledger.fees[code] = state[2], state[3]
+
+    def balance(self, adapter: str, code: str) -> float:
+        """Balance in currency units; 0 where the account is unknown."""
+        ledger = self.ledgers.get(adapter)
+        return ledger.balance(code) if ledger and code in ledger.balances else 0.0
+
+    def snapshot(self, adapter: str, code: str, ts: int) -> AccountData:
+        """The account as a message; ``frozen`` and ``margin`` as the venue last said."""
+        venue = self._venue.get((adapter, code))
+        return AccountData(
+            f"{adapter}.{code}",
+            self.balance(adapter, code),
+            venue.frozen if venue else 0.0,
+            venue.margin if venue else 0.0,
+            code,
+            ts,
+            ts,
+        )
+
+    def snapshots(self, ts: int) -> list[AccountData]:
+        """Every account as a message."""
+        return [
+            self.snapshot(adapter, code, ts)
+            for adapter, ledger in self.ledgers.items()
+            for code in ledger.codes()
+        ]

@@ -1,0 +1,294 @@
+"""State of the order management system, by key: the contract and the in-memory form.
+
+Invariants, of every ``Persistence``:
+
+* A row is one entity under a path-like key (``orders/SIM.17``); a save replaces the whole row.
+* When ``save`` returns outside a transaction, or ``transaction()`` is left without an error, the
+  rows are as durable as the form offers (SQLite: they survive SIGKILL and a loss of power). A
+  transaction is all or nothing.
+* ``load`` returns plain builtins, as JSON would: lists for tuples and Structs, strings for enum
+  members; what is loaded is never the saved object itself. ``load_as`` returns the type that was
+  saved.
+* One owner: one process, one thread.
+
+``SqlitePersistence`` lives in ``persistence_sqlite`` and is loaded on first use, so that a
+backtest, which is given a ``MemoryPersistence``, loads nothing that could open a file.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Iterator
+from contextlib import AbstractContextManager
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, NoReturn, Self, TypeVar
+
+from foxtrot.core.errors import PersistenceError
+from foxtrot.server.persistence_codec import decode, decode_as, encode
+
+if TYPE_CHECKING:
+    from foxtrot.server.persistence_sqlite import SqlitePersistence
+
+__all__ = ["MemoryPersistence", "Persistence", "SqlitePersistence"]
+
+T = TypeVar("T")
+
+
+def __getattr__(name: str) -> Any:
+    if name == "SqlitePersistence":
+        from foxtrot.server.persistence_sqlite import SqlitePersistence  # noqa: PLC0415 - see above
+
+        return SqlitePersistence
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+class _Transaction:
+    """What ``Persistence.transaction`` returns: counts nesting, so that only the outermost commits."""
+
+    __slots__ = ("_owner",)
+
+    def __init__(self, owner: Persistence) -> None:
+        self._owner = owner
+
+    def __enter__(self) -> None:
+        owner = self._owner
+        if owner._depth == 0:
+            owner._begin()
+            owner._broken = False
+        owner._depth += 1
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        owner = self._owner
+        owner._depth -= 1
+        if owner._depth:
+            owner._broken = owner._broken or kind is not None
+        elif kind is not None:
+            owner._rollback()
+        elif owner._broken:
+            owner._rollback()
+            raise PersistenceError(
+                f"{owner}: nothing of this transaction was saved, because a part of it failed and the error "
+                f"was caught inside; let the error leave the outermost transaction"
+            )
+        else:
+            owner._commit()
+
+
+class Persistence(ABC):
+    """Rows by key, saved in durable transactions.
+
+    Used by the thread that made it (or connected it) alone. As a context manager it closes itself.
+    """
+
+    def __init__(self) -> None:
+        self._depth = 0
+        self._broken = False
+        self._transaction = _Transaction(self)
+
+    @abstractmethod
+    def save(self, key: str, data: Any) -> None:
+        """Store ``data`` under ``key``, replacing what was there.
+
+        Args:
+            key: non-empty path-like text, such as ``orders/SIM.17``.
+            data: builtins, Structs, enum members; ints are exact at any size.
+
+        Raises:
+            PersistenceError: the data has NaN, an infinity or a type that JSON cannot carry (names
+                the key), or
+                the store cannot be written.
+        """
+
+    @abstractmethod
+    def load(self, key: str) -> Any | None:
+        """Return the row as builtins, or ``None`` if there is none.
+
+        Raises:
+            PersistenceError: the row cannot be read.
+        """
+
+    @abstractmethod
+    def load_as(self, key: str, type_: type[T]) -> T | None:
+        """Return the row decoded as ``type_`` (a Struct, say), or ``None`` if there is none.
+
+        Raises:
+            PersistenceError: the row is of another kind or damaged; names the key.
+        """
+
+    @abstractmethod
+    def delete(self, key: str) -> None:
+        """Remove a row; nothing happens where there is none."""
+
+    @abstractmethod
+    def keys(self, prefix: str = "") -> Iterator[str]:
+        """Yield the keys that begin with ``prefix``, in order of code points.
+
+        Rows may be saved and deleted meanwhile; keys not yet reached may or may not show that.
+        """
+
+    def load_prefix(self, prefix: str) -> Iterator[tuple[str, Any]]:
+        """Yield key and row (as builtins) of every key that begins with ``prefix``, in order of keys."""
+        for key in self.keys(prefix):
+            yield key, self.load(key)
+
+    def load_prefix_as(self, prefix: str, type_: type[T]) -> Iterator[tuple[str, T]]:
+        """Yield key and row, decoded as ``type_``, of every key that begins with ``prefix``.
+
+        Raises:
+            PersistenceError: a row is of another kind or damaged; names the key.
+        """
+        for key in self.keys(prefix):
+            row = self.load_as(key, type_)
+            if row is not None:
+                yield key, row
+
+    def save_many(self, items: Iterable[tuple[str, Any]]) -> None:
+        """Save all items (key, data) in one transaction.
+
+        Raises:
+            PersistenceError: as ``save``; then none of them is saved.
+        """
+        with self.transaction():
+            for key, data in items:
+                self.save(key, data)
+
+    def transaction(self) -> AbstractContextManager[None]:
+        """Group what is saved inside into one atomic, durable commit; nested ones join the outermost.
+
+        An error that leaves the block undoes all of it. An error that is caught between a nested
+        transaction and the outermost one does so too: the outermost then raises
+        ``PersistenceError`` instead of saving half.
+        """
+        return self._transaction
+
+    @property
+    def in_transaction(self) -> bool:
+        """Whether a transaction is open."""
+        return self._depth > 0
+
+    @abstractmethod
+    def close(self) -> None:
+        """Release everything; closing twice is harmless, using it afterwards raises ``PersistenceError``."""
+
+    @abstractmethod
+    def _begin(self) -> None: ...
+
+    @abstractmethod
+    def _commit(self) -> None: ...
+
+    @abstractmethod
+    def _rollback(self) -> None: ...
+
+    def _refuse_open_transaction(self) -> None:
+        if self._depth:
+            raise PersistenceError(f"{self}: close was called inside a transaction; leave it first")
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+
+_DELETED: Any = object()
+"""Marks, in the overlay of an open transaction, a row to be removed at the commit."""
+
+
+class _ClosedRows(dict[str, Any]):
+    """Takes the place of the rows after ``close``, so that ``save`` needs no check of its own."""
+
+    def __setitem__(self, key: str, data: Any) -> NoReturn:
+        raise PersistenceError(f"save of {key!r}: this MemoryPersistence is closed")
+
+
+class MemoryPersistence(Persistence):
+    """Rows in a dict, for backtests and tests; it never opens a file.
+
+    ``save`` is in the hot path of a backtest, so it keeps a reference and looks at nothing: no
+    copy, no encoding. Hence three liberties beside the contract: a mutable object that is changed
+    after its save is changed in the store, too; NaN and unfit types are refused by ``load`` rather
+    than by ``save``; the key is not checked.
+
+    Args:
+        rows: dict to keep the rows in, for instance one that outlives this object to play a
+            restart.
+    """
+
+    def __init__(self, rows: dict[str, Any] | None = None) -> None:
+        super().__init__()
+        self._base: dict[str, Any] = {} if rows is None else rows
+        self._rows = self._base  # inside a transaction: an overlay of what is new
+        self._closed = False
+
+    def __str__(self) -> str:
+        return "MemoryPersistence"
+
+    def save(self, key: str, data: Any) -> None:  # noqa: D102 - inherits
+        self._rows[key] = data
+
+    def save_many(self, items: Iterable[tuple[str, Any]]) -> None:  # noqa: D102
+        rows = list(items)  # all of them, or the error of the iterable, before the first is stored
+        self._check_open()
+        self._rows.update(rows)
+
+    def load(self, key: str) -> Any | None:  # noqa: D102
+        data = self._find(key)
+        return None if data is _DELETED else decode(str(self), key, encode(key, data))
+
+    def load_as(self, key: str, type_: type[T]) -> T | None:  # noqa: D102
+        data = self._find(key)
+        return None if data is _DELETED else decode_as(str(self), key, encode(key, data), type_)
+
+    def delete(self, key: str) -> None:  # noqa: D102
+        self._check_open()
+        if self._depth:
+            self._rows[key] = _DELETED
+        else:
+            self._rows.pop(key, None)
+
+    def keys(self, prefix: str = "") -> Iterator[str]:  # noqa: D102
+        self._check_open()
+        names = self._base.keys() | self._rows.keys()
+        for key in sorted(name for name in names if name.startswith(prefix)):
+            if self._find(key) is not _DELETED:
+                yield key
+
+    def close(self) -> None:  # noqa: D102
+        self._refuse_open_transaction()
+        self._closed = True
+        self._rows = self._base = _ClosedRows()
+
+    def _find(self, key: str) -> Any:
+        self._check_open()
+        if key in self._rows:
+            return self._rows[key]
+        return self._base.get(key, _DELETED)
+
+    def _check_open(self) -> None:
+        if self._closed:
+            raise PersistenceError("this MemoryPersistence is closed")
+
+    def _begin(self) -> None:
+        self._check_open()
+        self._rows = {}
+
+    def _commit(self) -> None:
+        overlay, self._rows = self._rows, self._base
+        for key, data in overlay.items():
+            if data is _DELETED:
+                self._base.pop(key, None)
+            else:
+                self._base[key] = data
+
+    def _rollback(self) -> None:
+        self._rows = self._base

@@ -1,0 +1,146 @@
+"""Resting orders of one instrument, and how far the market must move to reach any of them.
+
+Invariants: ``orders`` is in order of placement; the four reach levels bound every resting order, so a bar or quote that
+stays inside them cannot fill anything, and the caller need not ask.
+"""
+
+from __future__ import annotations
+
+from math import inf
+
+from foxtrot.accounting.instrument import Instrument
+from foxtrot.accounting.position import PositionBook
+from foxtrot.core.constants import Direction, OrderType, Status, VolumeMode
+from foxtrot.core.market import MarketRecord
+from foxtrot.core.objects import OrderRequest
+
+LONG = Direction.LONG
+MARKET = OrderType.MARKET
+LIMIT = OrderType.LIMIT
+STOP = OrderType.STOP
+STOP_LIMIT = OrderType.STOP_LIMIT
+UNITS = VolumeMode.UNITS
+
+
+class SimOrder:
+    """One order as the exchange works it.
+
+    ``level`` is the price that makes it executable (``inf`` either way for a market order), ``falling`` whether the
+    price must fall to it (buy limit, sell stop) or rise. ``lots`` is 0 until an order in cash or equity was sized.
+    """
+
+    __slots__ = (
+        "arrival",
+        "average",
+        "children",
+        "falling",
+        "filled",
+        "is_limit",
+        "level",
+        "live",
+        "lots",
+        "partner",
+        "protects",
+        "request",
+        "sign",
+        "status",
+        "type",
+    )
+
+    def __init__(self, request: OrderRequest, lots: int, arrival: int) -> None:
+        self.request = request
+        self.lots = lots
+        self.filled = 0
+        self.average = 0.0
+        self.arrival = arrival
+        self.sign = 1 if request.direction is LONG else -1
+        self.type = request.type
+        self.status = Status.NOTTRADED
+        self.live = True
+        self.protects = False
+        self.partner: SimOrder | None = None
+        self.children: list[SimOrder] = []
+        self.is_limit = False
+        self.falling = False
+        self.level = inf
+        self.set_level()
+
+    def set_level(self) -> None:
+        """Work out level and side from type, prices and whether a stop-limit has triggered."""
+        buying = self.sign > 0
+        request = self.request
+        if self.type is LIMIT or (self.type is STOP_LIMIT and self.status is Status.TRIGGERED):
+            self.is_limit = True
+            self.falling = buying
+            self.level = request.price
+        elif self.type is STOP or self.type is STOP_LIMIT:
+            self.falling = not buying
+            self.level = request.trigger_price
+        else:
+            self.falling = buying
+            self.level = inf if buying else -inf
+
+
+class Book:
+    """Everything the exchange knows of one instrument.
+
+    Attributes:
+        orders: resting orders in order of placement.
+        buy_limit: highest buy limit (inf with a market order waiting), -inf without one.
+        sell_limit: lowest sell limit, inf without one.
+        sell_stop: highest sell trigger, -inf without one.
+        buy_stop: lowest buy trigger, inf without one.
+        held: signed lots per strategy.
+        budget: lots that may still be filled on the present bar or quote; negative for no limit.
+        on_ticks: whether quotes move this book (bars of the instrument then only inform strategies).
+    """
+
+    __slots__ = (
+        "budget",
+        "buy_limit",
+        "buy_stop",
+        "held",
+        "instrument",
+        "market",
+        "on_ticks",
+        "orders",
+        "position",
+        "sell_limit",
+        "sell_stop",
+        "vt_symbol",
+    )
+
+    def __init__(self, instrument: Instrument, market: MarketRecord, on_ticks: bool) -> None:
+        self.vt_symbol = instrument.vt_symbol
+        self.instrument = instrument
+        self.market = market
+        self.on_ticks = on_ticks
+        self.orders: list[SimOrder] = []
+        self.position = PositionBook()
+        self.held: dict[str, int] = {}
+        self.budget = -1
+        self.buy_limit = self.sell_stop = -inf
+        self.sell_limit = self.buy_stop = inf
+
+    def add(self, order: SimOrder) -> None:
+        """Rest an order and widen the reach to it."""
+        self.orders.append(order)
+        level = order.level
+        if order.is_limit or order.type is MARKET:
+            if order.sign > 0:
+                self.buy_limit = max(self.buy_limit, level)
+            else:
+                self.sell_limit = min(self.sell_limit, level)
+        elif order.sign > 0:
+            self.buy_stop = min(self.buy_stop, level)
+        else:
+            self.sell_stop = max(self.sell_stop, level)
+
+    def refresh(self) -> None:
+        """Drop dead orders and measure the reach anew; called after any change but an addition."""
+        orders = [order for order in self.orders if order.live]
+        self.orders = []
+        self.buy_limit = self.sell_stop = -inf
+        self.sell_limit = self.buy_stop = inf
+        for order in orders:
+            self.add(order)

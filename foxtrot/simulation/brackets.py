@@ -1,0 +1,74 @@
+"""Stops and targets that come with an entry: born at its first fill, growing with it, gone with its position."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from msgspec.structs import replace
+
+from foxtrot.core.constants import Direction, Offset, OrderType, VolumeMode
+from foxtrot.core.objects import OrderRequest
+from foxtrot.simulation.book import LONG, Book, SimOrder
+
+SHORT = Direction.SHORT
+ALWAYS = -(2**63)
+"""Arrival of a protective order: it works in the very bar that filled its entry."""
+
+
+def attach_children(book: Book, order: SimOrder, lots: int) -> list[SimOrder]:
+    """Make the stop and target of an entry that has just filled ``lots``, or let them grow.
+
+    Returns:
+        The new or changed protective orders, already resting in the book.
+    """
+    if order.children:
+        for child in order.children:
+            if child.live:
+                child.lots += lots
+        return [child for child in order.children if child.live]
+    request = order.request
+    volume = book.instrument.lot.from_lots(lots)
+    wanted = (
+        ("SL", OrderType.STOP, 0.0, request.stop_loss),
+        ("TP", OrderType.LIMIT, request.take_profit, 0.0),
+    )
+    for tag, type_, price, trigger in wanted:
+        if price or trigger:
+            child_request = _child_request(request, tag, type_, volume, price, trigger)
+            child = SimOrder(child_request, lots, ALWAYS)
+            child.protects = True
+            order.children.append(child)
+            book.add(child)
+    if len(order.children) == 2:
+        first, second = order.children
+        first.partner, second.partner = second, first
+    return order.children
+
+
+def _child_request(
+    parent: OrderRequest, tag: str, type_: OrderType, volume: float, price: float, trigger: float
+) -> OrderRequest:
+    return replace(
+        parent,
+        direction=SHORT if parent.direction is LONG else LONG,
+        type=type_,
+        volume=volume,
+        volume_mode=VolumeMode.UNITS,
+        price=price,
+        trigger_price=trigger,
+        offset=Offset.NONE if parent.offset is Offset.NONE else Offset.CLOSE,
+        reduce_only=True,
+        stop_loss=0.0,
+        take_profit=0.0,
+        vt_orderid=f"{parent.vt_orderid}-{tag}",
+        parent_orderid=parent.vt_orderid,
+    )
+
+
+def cancel_orphans(book: Book, strategy: str) -> Iterator[SimOrder]:
+    """Protective orders of a strategy that have nothing left to close."""
+    held = book.held.get(strategy, 0)
+    for order in book.orders:
+        if order.protects and order.live and order.request.strategy == strategy:
+            if held * order.sign >= 0:
+                yield order

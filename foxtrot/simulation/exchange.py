@@ -1,0 +1,388 @@
+"""The simulated exchange: takes orders, matches them with market data, keeps one account, reports what happened.
+
+Invariants: an order that was taken ends filled, cancelled or rejected with a reason, or still works; fills are sized,
+checked against the account and booked before they are reported; everything is deterministic. Reports go out through
+the two callbacks as the same messages that a live venue's adapter sends.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from msgspec.structs import replace
+
+from foxtrot.accounting.instrument import Instrument
+from foxtrot.accounting.ledger import DEFAULT_DIGITS, Currency
+from foxtrot.core.clock import Clock
+from foxtrot.core.constants import Direction, Liquidity, OrderType, Status, TimeInForce
+from foxtrot.core.errors import ConfigError
+from foxtrot.core.market import MarketView
+from foxtrot.core.objects import (
+    AccountData,
+    BarData,
+    CancelRequest,
+    ContractData,
+    ModifyRequest,
+    OrderData,
+    OrderRequest,
+    TickData,
+    TradeData,
+)
+from foxtrot.simulation.account import SimAccount
+from foxtrot.simulation.book import LIMIT, MARKET, STOP, STOP_LIMIT, UNITS, Book, SimOrder
+from foxtrot.simulation.brackets import attach_children, cancel_orphans
+from foxtrot.simulation.matching import Matcher
+from foxtrot.simulation.models import ExecutionModel, Finalize, MarketFill
+
+NOTTRADED = Status.NOTTRADED
+PARTTRADED = Status.PARTTRADED
+ALLTRADED = Status.ALLTRADED
+MAKER = Liquidity.MAKER
+TAKER = Liquidity.TAKER
+GTC = TimeInForce.GTC
+SUPPORTED_TYPES = frozenset({MARKET, LIMIT, STOP, STOP_LIMIT})
+
+
+@dataclass(frozen=True, slots=True)
+class AccountSettings:
+    """The simulated account: opening balance in ``currency``, counted to ``digits`` decimal places."""
+
+    capital: float = 100_000.0
+    currency: str = "USD"
+    digits: int = DEFAULT_DIGITS
+
+    def __post_init__(self) -> None:
+        if not self.capital > 0.0:
+            raise ConfigError(f"capital must be positive, got {self.capital}")
+
+
+@dataclass(slots=True)
+class Reports:
+    """Where the exchange's reports go."""
+
+    on_order: Callable[[OrderData], None]
+    on_trade: Callable[[TradeData], None]
+    on_account: Callable[[AccountData], None] = field(default=lambda _account: None)
+
+
+class SimulatedExchange:
+    """A venue with one account.
+
+    Args:
+        name: the adapter's name, the first part of its ids.
+        clock: what arrivals are stamped with.
+        market: newest prices, shared with whoever delivers market data.
+        account: opening balance and currency.
+        model: conventions of execution.
+        reports: where reports go.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        clock: Clock,
+        market: MarketView,
+        account: AccountSettings,
+        model: ExecutionModel,
+        reports: Reports,
+    ) -> None:
+        self.name = name
+        self.model = model
+        self.books: dict[str, Book] = {}
+        self.orders: dict[str, SimOrder] = {}
+        self._clock = clock
+        self._market = market
+        self._reports = reports
+        self._currency = Currency(account.currency, account.digits)
+        self.account = SimAccount(self._currency, account.capital, model.leverage, model.fees)
+        self._matcher = Matcher(model, self._execute, self._trigger)
+        self._same_close = model.market_fill is MarketFill.SAME_CLOSE
+        self._slippage = model.slippage if model.slippage.ticks or model.slippage.rate else None
+        self._trades = 0
+
+    def list_contract(self, contract: ContractData, *, on_ticks: bool) -> Book:
+        """Open the book of a contract; quotes move it if ``on_ticks``, bars otherwise.
+
+        Raises:
+            ConfigError: the contract is in another currency than the account.
+        """
+        if contract.currency != self._currency.code:
+            raise ConfigError(
+                f"{contract.vt_symbol} is in {contract.currency}, the simulated account in "
+                f"{self._currency.code}; give both the same currency"
+            )
+        instrument = Instrument(contract, self._currency)
+        book = Book(instrument, self._market.record(contract.vt_symbol), on_ticks)
+        self.books[contract.vt_symbol] = book
+        return book
+
+    def report_account(self) -> None:
+        """Say what the account holds."""
+        now = self._clock.now()
+        self._reports.on_account(
+            AccountData(
+                f"{self.name}.{self._currency.code}",
+                self._currency.to_amount(self.account.balance),
+                0.0,
+                self._currency.to_amount(self.account.used),
+                self._currency.code,
+                now,
+                now,
+            )
+        )
+
+    # --- commands -------------------------------------------------------------------------------------------
+
+    def submit(self, request: OrderRequest) -> None:
+        """Take a new order; it fills at once where a quote (or same-close) is there to fill it."""
+        book = self.books.get(request.vt_symbol)
+        reason = self._unsupported(request) if book is not None else "no such instrument here"
+        lots = 0
+        if book is not None and request.volume_mode is UNITS:
+            lots = book.instrument.lot.to_lots(request.volume)
+        order = SimOrder(request, lots, self._clock.now())
+        if book is None or reason:
+            self._finish(order, Status.REJECTED, reason)
+            return
+        self.orders[request.vt_orderid] = order
+        book.add(order)
+        self._report(order)
+        last = book.market.last
+        if last is None:
+            return
+        if book.on_ticks and isinstance(last, TickData):
+            bid, ask = last.bid_price_1, last.ask_price_1
+        elif self._same_close and isinstance(last, BarData):
+            bid = ask = last.close_price
+        else:
+            return
+        self._matcher.match_arrival(book, order, bid, ask, self._clock.now())
+
+    def modify(self, request: ModifyRequest) -> None:
+        """Change price, trigger or total volume of a working order; it keeps its place."""
+        order = self.orders.get(request.vt_orderid)
+        if order is None or not order.live:
+            return
+        book = self.books[order.request.vt_symbol]
+        if request.volume is not None:
+            lots = book.instrument.lot.to_lots(request.volume)
+            if lots <= order.filled:
+                self._report(order, f"change refused: {request.volume:g} is not above what has traded")
+                return
+            order.lots = lots
+        changed = order.request
+        if request.price is not None:
+            changed = replace(changed, price=request.price)
+        if request.trigger_price is not None:
+            changed = replace(changed, trigger_price=request.trigger_price)
+        order.request = changed
+        order.arrival = self._clock.now()
+        order.set_level()
+        book.refresh()
+        self._report(order)
+        last = book.market.last
+        if book.on_ticks and isinstance(last, TickData):
+            now = self._clock.now()
+            self._matcher.match_arrival(book, order, last.bid_price_1, last.ask_price_1, now)
+
+    def cancel(self, request: CancelRequest) -> None:
+        """Cancel a working order; one that has ended stays as it is."""
+        order = self.orders.get(request.vt_orderid)
+        if order is not None and order.live:
+            self._finish(order, Status.CANCELLED, "")
+            self.books[order.request.vt_symbol].refresh()
+
+    def _unsupported(self, request: OrderRequest) -> str:
+        if request.type not in SUPPORTED_TYPES:
+            return f"order type {request.type.value} is not supported by the simulated exchange"
+        if request.time_in_force is not GTC:
+            return (
+                f"time in force {request.time_in_force.value} is not supported by the simulated exchange; "
+                "use GTC"
+            )
+        if request.post_only or request.display_volume or request.trailing_offset:
+            return "post_only, display_volume and trailing_offset are not supported by the simulated exchange"
+        return ""
+
+    # --- market data ----------------------------------------------------------------------------------------
+
+    def on_bar(self, book: Book, bar: BarData) -> None:
+        """Match a bar; call it only when the book's reach is touched (or always: it is the same)."""
+        self._matcher.match_bar(book, bar)
+
+    def on_tick(self, book: Book, tick: TickData) -> None:
+        """Match a quote; call it only when the book's reach is touched (or always: it is the same)."""
+        self._matcher.match_tick(book, tick)
+
+    # --- fills ----------------------------------------------------------------------------------------------
+
+    def _execute(self, book: Book, order: SimOrder, price: float, taker: bool, ts: int) -> None:
+        """Fill what may be filled of an order at a price, or refuse it with a reason."""
+        request = order.request
+        instrument = book.instrument
+        slip = 0.0
+        if taker and self._slippage is not None and not order.is_limit:
+            slip = self._slippage.amount(price, instrument.contract.pricetick)
+            price += slip * order.sign
+        if order.lots == 0:
+            order.lots = self.account.size(book, request, price, taker, self.books.values())
+            if order.lots == 0:
+                self._finish(order, Status.REJECTED, f"too little money for one lot at {price:.10g}")
+                return
+            self._report(order)
+        lots = order.lots - order.filled
+        if request.reduce_only:
+            lots = min(lots, max(0, -order.sign * book.held.get(request.strategy, 0)))
+            if lots == 0:
+                self._finish(order, Status.CANCELLED, "nothing to close")
+                return
+            if lots < order.lots - order.filled:
+                order.lots = order.filled + lots
+                self._report(order)
+        if book.budget >= 0:
+            lots = min(lots, book.budget)
+            if lots == 0:
+                return
+            book.budget -= lots
+        reason = self.account.refusal(book, order.sign * lots, price, taker, self.books.values())
+        if reason:
+            done = Status.CANCELLED if order.filled else Status.REJECTED
+            self._finish(order, done, reason)
+            return
+        self._fill(book, order, lots, price, taker, ts, slip)
+
+    def _fill(
+        self,
+        book: Book,
+        order: SimOrder,
+        lots: int,
+        price: float,
+        taker: bool,
+        ts: int,
+        slip: float,
+    ) -> None:
+        """Book a fill and report it."""
+        request = order.request
+        strategy = request.strategy
+        volume = book.instrument.lot.from_lots(lots)
+        signed = order.sign * lots
+        fee = self.account.book_fill(book, signed, price, taker)
+        book.held[strategy] = book.held.get(strategy, 0) + signed
+        order.filled += lots
+        if order.filled >= order.lots:
+            order.live = False
+            order.status = ALLTRADED
+        self._trades += 1
+        self._reports.on_trade(
+            TradeData(
+                f"{self.name}.{self._trades}",
+                request.vt_orderid,
+                request.vt_symbol,
+                request.direction,
+                price,
+                volume,
+                ts,
+                request.offset,
+                fee,
+                self._currency.code,
+                slip * volume * book.instrument.contract.size,
+                TAKER if taker else MAKER,
+                strategy,
+                request.reference,
+                self._clock.now(),
+                "",
+                request.account,
+            )
+        )
+        if request.stop_loss or request.take_profit:
+            for child in attach_children(book, order, lots):
+                self.orders[child.request.vt_orderid] = child
+                self._report(child)
+        if order.partner is not None and not order.live and order.partner.live:
+            self._finish(order.partner, Status.CANCELLED, "the other side of the bracket filled")
+        for orphan in cancel_orphans(book, strategy):
+            self._finish(orphan, Status.CANCELLED, "the position that it protects is closed")
+
+    def _trigger(self, book: Book, order: SimOrder, _ts: int) -> None:
+        """A stop-limit's trigger was reached: it works as a limit now."""
+        order.status = Status.TRIGGERED
+        order.set_level()
+        self._report(order)
+
+    def _finish(self, order: SimOrder, status: Status, reason: str) -> None:
+        order.live = False
+        order.status = status
+        self._report(order, reason)
+
+    def _report(self, order: SimOrder, reason: str = "") -> None:
+        """Say how an order stands; its fills are reported as trades."""
+        request = order.request
+        book = self.books.get(request.vt_symbol)
+        from_lots = book.instrument.lot.from_lots if book is not None else float
+        now = self._clock.now()
+        self._reports.on_order(
+            OrderData(
+                request.vt_orderid,
+                request.vt_symbol,
+                request.direction,
+                request.type,
+                from_lots(order.lots),
+                request.price,
+                request.trigger_price,
+                PARTTRADED if order.live and order.filled else order.status,
+                from_lots(order.filled),
+                0.0,
+                request.offset,
+                request.time_in_force,
+                request.expire_ts,
+                request.reduce_only,
+                request.volume_mode,
+                request.volume,
+                request.strategy,
+                request.reference,
+                request.parent_orderid,
+                reason,
+                now,
+                now,
+                "",
+                request.account,
+            )
+        )
+
+    # --- the end --------------------------------------------------------------------------------------------
+
+    def finalize(self) -> None:
+        """Do what the model says with positions that are still open after the last event."""
+        if self.model.finalize is Finalize.NONE:
+            return
+        for book in self.books.values():
+            for order in [order for order in book.orders if order.live]:
+                self._finish(order, Status.CANCELLED, "end of data")
+            book.refresh()
+            book.budget = -1
+            for strategy, held in list(book.held.items()):
+                if held and book.market.last is not None:
+                    self._close_out(book, strategy, held)
+            book.refresh()
+
+    def _close_out(self, book: Book, strategy: str, held: int) -> None:
+        last = book.market.last
+        price, ts = book.market.price(), book.market.ts()
+        if self.model.finalize is Finalize.LAST_OPEN and isinstance(last, BarData):
+            price, ts = last.open_price, last.ts_open
+        lot = book.instrument.lot
+        request = OrderRequest(
+            book.vt_symbol,
+            Direction.SHORT if held > 0 else Direction.LONG,
+            OrderType.MARKET,
+            lot.from_lots(abs(held)),
+            reduce_only=True,
+            strategy=strategy,
+            reference="end of data",
+            vt_orderid=f"{self.name}.{strategy or 'manual'}-final-{book.vt_symbol}",
+        )
+        order = SimOrder(request, abs(held), self._clock.now())
+        self.orders[request.vt_orderid] = order
+        self._report(order)
+        self._execute(book, order, price, True, ts)

@@ -1,0 +1,459 @@
+"""``Strategy``: what users write. The same class runs in a backtest, on paper and live.
+
+A strategy overrides hooks and calls the methods below; parameters are annotated class attributes with defaults::
+
+    class SmaCross(Strategy):
+        fast: int = 10
+        slow: int = 30
+
+        def on_start(self) -> None:
+            self.fast_sma = self.indicator(SMA(self.fast))
+            self.slow_sma = self.indicator(SMA(self.slow))
+
+        def on_bar(self, bar: BarData) -> None: ...
+
+Hooks run one at a time; what a hook sends is decided on after it has returned, and arrives back as ``on_order`` and
+``on_trade``.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
+
+from foxtrot.core.constants import Direction, Interval, Offset, TimeInForce, VolumeMode
+from foxtrot.core.errors import OrderError
+from foxtrot.core.objects import (
+    BarData,
+    ContractData,
+    ModifyRequest,
+    OrderData,
+    TickData,
+    TimerData,
+    TradeData,
+)
+from foxtrot.strategy.parameters import check_setting
+from foxtrot.strategy.view import StrategyPosition
+
+if TYPE_CHECKING:
+    from foxtrot.indicators.base import Indicator
+    from foxtrot.strategy.host import Generator, StrategyHost
+
+AnyIndicator = TypeVar("AnyIndicator", bound="Indicator")
+AnyGenerator = TypeVar("AnyGenerator", bound="Generator")
+
+LONG, SHORT = Direction.LONG, Direction.SHORT
+OPEN, CLOSE, NO_OFFSET = Offset.OPEN, Offset.CLOSE, Offset.NONE
+UNITS, CASH, EQUITY = VolumeMode.UNITS, VolumeMode.CASH, VolumeMode.EQUITY
+GTC = TimeInForce.GTC
+
+
+class Strategy:
+    """Base of all strategies.
+
+    Args:
+        host: the runtime; given by whoever loads the strategy.
+        setting: parameter values by name.
+
+    Raises:
+        ConfigError: a setting is unknown or of the wrong type.
+    """
+
+    author: ClassVar[str] = ""
+
+    def __init__(self, host: StrategyHost, setting: Mapping[str, Any]) -> None:
+        self._host = host
+        self._context = host.context
+        self.name = host.context.name
+        self.vt_symbols = tuple(host.context.legs)
+        self.parameters = check_setting(type(self), setting)
+        for name, value in self.parameters.items():
+            setattr(self, name, value)
+
+    # --- hooks ----------------------------------------------------------------------------------------------
+
+    def on_start(self) -> None:
+        """Called once before the first event: declare indicators, set timers."""
+
+    def on_stop(self) -> None:
+        """Called once after the last event."""
+
+    def on_tick(self, tick: TickData) -> None:
+        """A quote has arrived."""
+
+    def on_bar(self, bar: BarData) -> None:
+        """A bar has closed."""
+
+    def on_order(self, order: OrderData) -> None:
+        """One of our orders has changed."""
+
+    def on_trade(self, trade: TradeData) -> None:
+        """One of our orders has filled; ``position()`` knows already."""
+
+    def on_timer(self, timer: TimerData) -> None:
+        """A timer of ours fell due."""
+
+    def on_save(self) -> dict[str, Any]:
+        """What must survive a restart besides positions and orders; plain values only."""
+        return {}
+
+    def on_load(self, state: dict[str, Any]) -> None:
+        """Take up what ``on_save`` returned before the restart; called after ``on_start``."""
+
+    # --- orders ---------------------------------------------------------------------------------------------
+
+    def buy(
+        self,
+        volume: float | None = None,
+        price: float | None = None,
+        *,
+        vt_symbol: str | None = None,
+        stop: float | None = None,
+        cash: float | None = None,
+        equity: float | None = None,
+        stop_loss: float | None = None,
+        take_profit: float | None = None,
+        time_in_force: TimeInForce = GTC,
+        expire_ts: int = 0,
+        reference: str = "",
+    ) -> str:
+        """Buy to open: a market order, or with ``price`` a limit, with ``stop`` a stop, with both a stop-limit.
+
+        Args:
+            volume: units; or instead ``cash`` (currency) or ``equity`` (fraction of the account, 1.0 is all of it),
+                sized at the fill.
+            price: limit price.
+            vt_symbol: the instrument; may be left out where the strategy trades only one.
+            stop: trigger price.
+            cash: notional in currency.
+            equity: fraction of the account's equity.
+            stop_loss: price of a stop that closes the position, live from the fill on.
+            take_profit: price of a limit that closes it, live from the fill on.
+            time_in_force: how long the order works.
+            expire_ts: when a GTD order ends, ns UTC.
+            reference: a label of yours, kept on order and trades.
+
+        Returns:
+            The ``vt_orderid``; what became of the order arrives in ``on_order`` and ``on_trade``.
+
+        Raises:
+            OrderError: the order is malformed; names the field and the nearest good value.
+        """
+        return self._open(
+            LONG,
+            volume,
+            price,
+            vt_symbol,
+            stop,
+            cash,
+            equity,
+            stop_loss,
+            take_profit,
+            time_in_force,
+            expire_ts,
+            reference,
+        )
+
+    def short(
+        self,
+        volume: float | None = None,
+        price: float | None = None,
+        *,
+        vt_symbol: str | None = None,
+        stop: float | None = None,
+        cash: float | None = None,
+        equity: float | None = None,
+        stop_loss: float | None = None,
+        take_profit: float | None = None,
+        time_in_force: TimeInForce = GTC,
+        expire_ts: int = 0,
+        reference: str = "",
+    ) -> str:
+        """Sell to open; arguments as in ``buy``."""
+        return self._open(
+            SHORT,
+            volume,
+            price,
+            vt_symbol,
+            stop,
+            cash,
+            equity,
+            stop_loss,
+            take_profit,
+            time_in_force,
+            expire_ts,
+            reference,
+        )
+
+    def sell(
+        self,
+        volume: float,
+        price: float | None = None,
+        *,
+        vt_symbol: str | None = None,
+        stop: float | None = None,
+        time_in_force: TimeInForce = GTC,
+        expire_ts: int = 0,
+        reference: str = "",
+    ) -> str:
+        """Sell to close a long position; never opens or flips one (cut at the fill to what is held)."""
+        leg = self._context.default_leg if vt_symbol is None else None
+        return self._context.send(
+            leg or self._context.leg(vt_symbol),
+            SHORT,
+            CLOSE,
+            True,
+            volume,
+            UNITS,
+            price,
+            stop,
+            None,
+            None,
+            time_in_force,
+            expire_ts,
+            reference,
+        )
+
+    def cover(
+        self,
+        volume: float,
+        price: float | None = None,
+        *,
+        vt_symbol: str | None = None,
+        stop: float | None = None,
+        time_in_force: TimeInForce = GTC,
+        expire_ts: int = 0,
+        reference: str = "",
+    ) -> str:
+        """Buy to close a short position; never opens or flips one (cut at the fill to what is held)."""
+        leg = self._context.default_leg if vt_symbol is None else None
+        return self._context.send(
+            leg or self._context.leg(vt_symbol),
+            LONG,
+            CLOSE,
+            True,
+            volume,
+            UNITS,
+            price,
+            stop,
+            None,
+            None,
+            time_in_force,
+            expire_ts,
+            reference,
+        )
+
+    def close(self, vt_symbol: str | None = None, reference: str = "") -> str:
+        """Close the whole position at market; an empty string where there is none."""
+        leg = self._context.leg(vt_symbol)
+        volume = leg.position.volume
+        if volume == 0.0:
+            return ""
+        direction = SHORT if volume > 0.0 else LONG
+        return self._context.send(
+            leg,
+            direction,
+            CLOSE,
+            True,
+            abs(volume),
+            UNITS,
+            None,
+            None,
+            None,
+            None,
+            GTC,
+            0,
+            reference,
+        )
+
+    def order_target(
+        self,
+        target: float,
+        price: float | None = None,
+        *,
+        vt_symbol: str | None = None,
+        reference: str = "",
+    ) -> str:
+        """Send what is missing to a position of ``target`` signed units, working orders counted in.
+
+        Returns:
+            The ``vt_orderid``, or an empty string where nothing is missing.
+        """
+        leg = self._context.leg(vt_symbol)
+        lot = leg.instrument.lot
+        working = self._context.working_volume(leg.vt_symbol)
+        missing = (
+            lot.to_lots(target) - lot.to_lots(leg.position.volume) - lot.to_lots(working)
+        )
+        if missing == 0:
+            return ""
+        return self._context.send(
+            leg,
+            LONG if missing > 0 else SHORT,
+            NO_OFFSET,
+            False,
+            lot.from_lots(abs(missing)),
+            UNITS,
+            price,
+            None,
+            None,
+            None,
+            GTC,
+            0,
+            reference,
+        )
+
+    def modify_order(
+        self,
+        vt_orderid: str,
+        *,
+        price: float | None = None,
+        volume: float | None = None,
+        stop: float | None = None,
+    ) -> None:
+        """Ask for a change of a working order; what is left out stays. ``volume`` is the new total."""
+        self._context.modify(ModifyRequest(vt_orderid, price, volume, stop))
+
+    def cancel_order(self, vt_orderid: str) -> None:
+        """Ask for a cancellation; ``on_order`` tells what became of it."""
+        self._context.cancel(vt_orderid)
+
+    def cancel_all(self, vt_symbol: str | None = None) -> None:
+        """Ask for the cancellation of all our working orders, of one instrument or all."""
+        for vt_orderid in self._context.working_ids(vt_symbol):
+            self._context.cancel(vt_orderid)
+
+    def _open(
+        self,
+        direction: Direction,
+        volume: float | None,
+        price: float | None,
+        vt_symbol: str | None,
+        stop: float | None,
+        cash: float | None,
+        equity: float | None,
+        stop_loss: float | None,
+        take_profit: float | None,
+        time_in_force: TimeInForce,
+        expire_ts: int,
+        reference: str,
+    ) -> str:
+        context = self._context
+        leg = context.default_leg if vt_symbol is None else None
+        mode = UNITS
+        if volume is None or cash is not None or equity is not None:
+            volume, mode = _sized(volume, cash, equity)
+        return context.send(
+            leg or context.leg(vt_symbol),
+            direction,
+            OPEN,
+            False,
+            volume,
+            mode,
+            price,
+            stop,
+            stop_loss,
+            take_profit,
+            time_in_force,
+            expire_ts,
+            reference,
+        )
+
+    # --- what we know ---------------------------------------------------------------------------------------
+
+    @property
+    def vt_symbol(self) -> str:
+        """The instrument, where the strategy trades only one."""
+        return self._context.leg(None).vt_symbol
+
+    @property
+    def now(self) -> int:
+        """The clock's time, ns UTC."""
+        return self._context.clock.now()
+
+    def position(self, vt_symbol: str | None = None) -> StrategyPosition:
+        """Our own position in an instrument: ``volume`` (signed units), ``price``, ``is_long``, ..."""
+        leg = self._context.default_leg if vt_symbol is None else None
+        return (leg or self._context.leg(vt_symbol)).position
+
+    def orders(self, vt_symbol: str | None = None) -> list[OrderData]:
+        """Our working orders as of the events delivered so far, of one instrument or all."""
+        working = self._context.orders.values()
+        return [order for order in working if vt_symbol is None or order.vt_symbol == vt_symbol]
+
+    def contract(self, vt_symbol: str | None = None) -> ContractData:
+        """What an instrument is: size, pricetick, lot, currency."""
+        return self._context.leg(vt_symbol).contract
+
+    def last_price(self, vt_symbol: str | None = None) -> float:
+        """Newest close, or middle of the newest quote; 0 before the first."""
+        return self._context.leg(vt_symbol).price()
+
+    def history(
+        self, count: int, vt_symbol: str | None = None, interval: Interval | None = None
+    ) -> list[BarData]:
+        """The newest ``count`` bars that are known now, oldest first; fewer where there are no more."""
+        return self._context.history(self._context.leg(vt_symbol), count, interval)
+
+    def round_price(
+        self, price: float, side: Direction | None = None, vt_symbol: str | None = None
+    ) -> float:
+        """The price on the tick: nearest, or for a side never worse than asked (LONG down, SHORT up)."""
+        return self._context.leg(vt_symbol).instrument.tick.round(price, side)
+
+    def round_volume(self, volume: float, vt_symbol: str | None = None) -> float:
+        """The volume in whole lots, rounded down."""
+        return self._context.leg(vt_symbol).instrument.lot.round(volume)
+
+    # --- indicators, bars, timers, log ----------------------------------------------------------------------
+
+    def indicator(
+        self, indicator: AnyIndicator, vt_symbol: str | None = None
+    ) -> AnyIndicator:
+        """Have an indicator updated with each bar of an instrument, before ``on_bar``; returns it.
+
+        Declared in ``on_start`` it is computed as whole columns in a backtest, bit-equal to streaming.
+        """
+        return self._host.add_indicator(self._context.leg(vt_symbol), indicator)
+
+    def resample(self, generator: AnyGenerator, vt_symbol: str | None = None) -> AnyGenerator:
+        """Have larger bars made of an instrument's bars and ticks; returns the generator.
+
+        The generator's own callback is called as a bar completes, before ``on_bar`` (or ``on_tick``) of the input that
+        completed it::
+
+            self.resample(BarGenerator("1w", self.on_week))
+        """
+        return self._host.add_generator(self._context.leg(vt_symbol), generator)
+
+    def set_timer(self, name: str, interval: int, *, start: int | None = None) -> None:
+        """Have ``on_timer`` called every ``interval`` ns, first at ``start`` (ns UTC; default: one interval on)."""
+        self._host.set_timer(name, interval, start)
+
+    def cancel_timer(self, name: str) -> None:
+        """Forget a timer."""
+        self._host.cancel_timer(name)
+
+    def log(self, msg: str, level: int = logging.INFO) -> None:
+        """Write a line to the log, under the strategy's name."""
+        self._context.log(msg, level)
+
+
+def _sized(
+    volume: float | None, cash: float | None, equity: float | None
+) -> tuple[float, VolumeMode]:
+    """The one way of sizing that was given.
+
+    Raises:
+        OrderError: none or several were given.
+    """
+    given = [
+        (value, mode)
+        for value, mode in ((volume, UNITS), (cash, CASH), (equity, EQUITY))
+        if value is not None
+    ]
+    if len(given) != 1:
+        raise OrderError("give exactly one of volume (units), cash (currency) or equity (fraction)")
+    return given[0]
+

@@ -1,0 +1,1 @@
+"""One small entry point per operating-system process; what they run is in ``foxtrot.app``."""
