@@ -24,7 +24,16 @@ class Instrument:
             the accounts cannot book yet).
     """
 
-    __slots__ = ("contract", "currency", "lot", "margin_long", "margin_short", "scale", "tick", "vt_symbol")
+    __slots__ = (
+        "contract",
+        "currency",
+        "lot",
+        "margin_long",
+        "margin_short",
+        "scale",
+        "tick",
+        "vt_symbol",
+    )
 
     def __init__(self, contract: ContractData, currency: Currency) -> None:
         if contract.inverse:
@@ -32,7 +41,9 @@ class Instrument:
                 f"{contract.vt_symbol} is an inverse contract; only linear ones can be booked"
             )
         if not contract.size > 0.0:
-            raise AccountingError(f"{contract.vt_symbol}: size must be positive, got {contract.size}")
+            raise AccountingError(
+                f"{contract.vt_symbol}: size must be positive, got {contract.size}"
+            )
         self.vt_symbol = contract.vt_symbol
         self.contract = contract
         self.currency = currency

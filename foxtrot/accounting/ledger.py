@@ -26,7 +26,9 @@ class Currency:
 
     def __init__(self, code: str, digits: int = DEFAULT_DIGITS) -> None:
         if not 0 <= digits <= 12:
-            raise AccountingError(f"currency {code}: digits must lie between 0 and 12, got {digits}")
+            raise AccountingError(
+                f"currency {code}: digits must lie between 0 and 12, got {digits}"
+            )
         self.code = code
         self.digits = digits
         self.scale = float(10**digits)
@@ -38,7 +40,9 @@ class Currency:
             AccountingError: the amount is NaN or infinite.
         """
         if not isfinite(amount):
-            raise AccountingError(f"{self.code}: cannot book the amount {amount}; it must be finite")
+            raise AccountingError(
+                f"{self.code}: cannot book the amount {amount}; it must be finite"
+            )
         return round(amount * self.scale)
 
     def to_amount(self, minor: int) -> float:

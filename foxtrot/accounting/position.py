@@ -31,7 +31,9 @@ class PositionBook:
 
     __slots__ = ("closed", "commission", "cost", "lots", "opened", "realized")
 
-    def __init__(self, lots: int = 0, cost: int = 0, realized: int = 0, commission: int = 0) -> None:
+    def __init__(
+        self, lots: int = 0, cost: int = 0, realized: int = 0, commission: int = 0
+    ) -> None:
         self.lots = lots
         self.cost = cost
         self.realized = realized

@@ -5,8 +5,8 @@ Contract for whoever writes one:
 * ``connect`` returns at once; what it finds (contracts, accounts, positions, working orders) arrives through the
   callbacks. It may be called again after ``close``.
 * No method blocks; the venue's library may call the ``on_*`` callbacks from threads of its own.
-* ``send_order`` uses the request's ``vt_orderid`` (the client's own id) as the venue's client order id, so that a repeated
-  request is recognised, and returns it. What became of the order arrives as reports: ``on_order`` for states,
+* ``send_order`` uses the request's ``vt_orderid`` (the client's own id) as the venue's client order id, so that a
+  repeated request is recognised, and returns it. What became of the order arrives as reports: ``on_order`` for states,
   ``on_trade`` for fills, each fill once with an id that is unique at the venue for ever.
 * A report is the venue's word: an outcome that is not known (a time-out) is not reported as a rejection.
 
@@ -103,10 +103,10 @@ class BaseAdapter(ABC):
     def query_position(self) -> None:
         """Ask for positions; they arrive through ``on_position``."""
 
-    def query_orders(self) -> None:
+    def query_orders(self) -> None:  # noqa: B027 - optional
         """Ask for the orders that the venue knows; they arrive through ``on_order``. Default: nothing to ask."""
 
-    def query_trades(self) -> None:
+    def query_trades(self) -> None:  # noqa: B027 - optional
         """Ask for past fills; they arrive through ``on_trade``. Default: nothing to ask."""
 
     def query_history(self, request: HistoryRequest) -> list[BarData]:  # noqa: ARG002 - part of the contract

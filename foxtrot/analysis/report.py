@@ -38,7 +38,7 @@ def render_report(
         A whole HTML document.
 
     Raises:
-        MissingExtra: plotly is not installed (extra ``report``).
+        MissingExtraError: plotly is not installed (extra ``report``).
     """
     library = charts.plotly_javascript()
     curve = daily_curve(result.ts, result.equity, result.capital, result.prices, timezone)

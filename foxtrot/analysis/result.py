@@ -95,7 +95,7 @@ class BacktestResult:
     run_seconds: float
     first_decision: int = 0
     rates: dict[str, float] = field(default_factory=dict)
-    _memo: dict[str, RoundTrips] = field(default_factory=dict, repr=False)
+    _memo: dict[str, RoundTrips] = field(default_factory=dict, init=False, repr=False)
 
     def __post_init__(self) -> None:
         """Refuse columns that do not belong together.

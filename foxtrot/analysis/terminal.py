@@ -118,12 +118,8 @@ def summary_renderable(result: BacktestResult, statistics: Statistics) -> Render
         figures,
     ]
     if statistics.open_lots:
-        parts += [
-            Text(),
-            Text(
-                f"{statistics.open_lots:,} lots still open, marked at the last price.", style="dim"
-            ),
-        ]
+        lots = "1 lot" if statistics.open_lots == 1 else f"{statistics.open_lots:,} lots"
+        parts += [Text(), Text(f"{lots} still open, marked at the last price.", style="dim")]
     if statistics.bankrupt:
         parts += [
             Text(),

@@ -1,0 +1,1 @@
+"""Composition: settings become engines and processes; what the services and the command line both call."""

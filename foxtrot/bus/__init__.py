@@ -1,0 +1,1 @@
+"""How processes talk: the wire between one MainEngine and the others."""

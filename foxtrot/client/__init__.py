@@ -1,0 +1,1 @@
+"""The remote strategy client."""

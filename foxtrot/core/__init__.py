@@ -1,0 +1,1 @@
+"""Values and time: constants, objects, events, clock, event engine, ids, configuration, errors, log."""

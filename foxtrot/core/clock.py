@@ -90,7 +90,9 @@ class Clock(ABC):
             ValueError: ``interval`` is not positive.
         """
         if interval <= 0:
-            raise ValueError(f"timer {name!r}: interval must be positive nanoseconds, got {interval}")
+            raise ValueError(
+                f"timer {name!r}: interval must be positive nanoseconds, got {interval}"
+            )
         offset = self._timer_time() - self.now()
         first = self._timer_time() + interval if start is None else start + offset
         self._add(name, first, callback, interval, catch_up)

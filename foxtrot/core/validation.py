@@ -20,7 +20,12 @@ _UNITS = VolumeMode.UNITS
 _NET = Direction.NET
 _GTC = TimeInForce.GTC
 _PRICED = frozenset(
-    {OrderType.LIMIT, OrderType.STOP_LIMIT, OrderType.LIMIT_IF_TOUCHED, OrderType.TRAILING_STOP_LIMIT}
+    {
+        OrderType.LIMIT,
+        OrderType.STOP_LIMIT,
+        OrderType.LIMIT_IF_TOUCHED,
+        OrderType.TRAILING_STOP_LIMIT,
+    }
 )
 _TRIGGERED = frozenset(
     {

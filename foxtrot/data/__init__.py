@@ -9,6 +9,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from foxtrot.data.aggregation import BarGenerator, Session, WindowSchedule
     from foxtrot.data.catalog import Catalog, CatalogEntry
     from foxtrot.data.columns import BarColumns, Columns, TickColumns
     from foxtrot.data.fixes import FIXES, apply_fixes
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from foxtrot.data.writers import write_csv
 
 _EXPORTS = {
+    "aggregation": ("BarGenerator", "Session", "WindowSchedule"),
     "catalog": ("Catalog", "CatalogEntry"),
     "columns": ("BarColumns", "Columns", "TickColumns"),
     "fixes": ("FIXES", "apply_fixes"),
@@ -36,6 +38,7 @@ __all__ = [
     "FIXES",
     "SAMPLE_SYMBOLS",
     "BarColumns",
+    "BarGenerator",
     "Catalog",
     "CatalogEntry",
     "Columns",
@@ -43,8 +46,10 @@ __all__ = [
     "Origin",
     "QualityIssue",
     "QualityReport",
+    "Session",
     "Severity",
     "TickColumns",
+    "WindowSchedule",
     "apply_fixes",
     "check",
     "load",

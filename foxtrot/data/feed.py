@@ -1,7 +1,8 @@
 """Merges columns of several instruments into one stream in order of time, a block of rows at a time.
 
-Invariants: rows come out in order of ``ts_event``; at equal stamps in the order of the sources, and within a source in its
-own order. Every row comes out exactly once. A block holds at most about ``rows`` rows, whatever the length of the history.
+Invariants: rows come out in order of ``ts_event``; at equal stamps in the order of the sources, and within a source in
+its own order. Every row comes out exactly once. A block holds at most about ``rows`` rows, whatever the length of the
+history.
 """
 
 from __future__ import annotations

@@ -1,0 +1,1 @@
+"""Many backtests: optimisation, walk-forward, bias checks."""

@@ -1,0 +1,1 @@
+"""The engines of a process: OMS, strategies, backtester, persistence."""

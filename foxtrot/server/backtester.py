@@ -11,7 +11,7 @@ import gc
 import logging
 import re
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,8 +19,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from msgspec.structs import replace
 
-from foxtrot.analysis.result import BacktestResult
 from foxtrot.analysis.record import Statistics
+from foxtrot.analysis.result import BacktestResult
 from foxtrot.analysis.statistics import calculate_statistics
 from foxtrot.core.constants import Interval
 from foxtrot.core.engine import BaseEngine, EngineOwner
@@ -200,9 +200,7 @@ class BacktestEngine(BaseEngine):
     def _contracted(self) -> list[LoadedSeries]:
         """The series with contracts that name the venue."""
         name = self.settings.adapter_name
-        return [
-            LoadedSeries(s.columns, _at(s.contract, name), s.assumptions) for s in self.series
-        ]
+        return [LoadedSeries(s.columns, _at(s.contract, name), s.assumptions) for s in self.series]
 
     def _run(self, world: BacktestWorld, progress: Progress) -> None:
         split = self.settings.warmup_until
@@ -284,9 +282,9 @@ def _load(
     data: Any, vt_symbol: str, start: Any, end: Any, options: dict[str, Any]
 ) -> tuple[Columns, tuple[str, ...]]:
     """Columns from whatever was given, and what was assumed on the way."""
-    from foxtrot.data.catalog import Catalog  # noqa: PLC0415 - loads pandas
-    from foxtrot.data.importers import load  # noqa: PLC0415
-    from foxtrot.data.spans import find_bounds  # noqa: PLC0415
+    from foxtrot.data.catalog import Catalog
+    from foxtrot.data.importers import load
+    from foxtrot.data.spans import find_bounds
 
     if isinstance(data, Catalog | BarColumns | TickColumns):
         low, high, notes = find_bounds(start, end, dt.UTC, by_day=False)
@@ -344,5 +342,3 @@ def _tuned_collector() -> Iterator[None]:
     finally:
         gc.set_threshold(*threshold)
         gc.unfreeze()
-
-

@@ -104,7 +104,9 @@ class MainEngine:
         """
         name = adapter_name or adapter_class.default_name or adapter_class.__name__
         if name in self.adapters:
-            raise ConfigError(f"there is an adapter named {name!r} already; give this one another name")
+            raise ConfigError(
+                f"there is an adapter named {name!r} already; give this one another name"
+            )
         adapter = adapter_class(self.event_engine, name, **arguments)
         self.adapters[name] = adapter
         return adapter

@@ -36,7 +36,7 @@ T = TypeVar("T")
 
 def __getattr__(name: str) -> Any:
     if name == "SqlitePersistence":
-        from foxtrot.server.persistence_sqlite import SqlitePersistence  # noqa: PLC0415 - see above
+        from foxtrot.server.persistence_sqlite import SqlitePersistence
 
         return SqlitePersistence
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -65,7 +65,7 @@ class OwnerLock:
             self._drop()
 
     def _try(self) -> bool:
-        import fcntl  # noqa: PLC0415 - POSIX alone; the package must import elsewhere
+        import fcntl
 
         try:
             self._fd = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)

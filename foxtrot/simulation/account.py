@@ -27,9 +27,7 @@ class SimAccount:
         fees: commission model.
     """
 
-    def __init__(
-        self, currency: Currency, capital: float, leverage: float, fees: FeeModel
-    ) -> None:
+    def __init__(self, currency: Currency, capital: float, leverage: float, fees: FeeModel) -> None:
         self._currency = currency
         self._leverage = leverage
         self._fees = None if fees.is_free else fees

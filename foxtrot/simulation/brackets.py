@@ -69,6 +69,6 @@ def cancel_orphans(book: Book, strategy: str) -> Iterator[SimOrder]:
     """Protective orders of a strategy that have nothing left to close."""
     held = book.held.get(strategy, 0)
     for order in book.orders:
-        if order.protects and order.live and order.request.strategy == strategy:
-            if held * order.sign >= 0:
-                yield order
+        protects = order.protects and order.live and order.request.strategy == strategy
+        if protects and held * order.sign >= 0:
+            yield order

@@ -168,7 +168,9 @@ class SimulatedExchange:
         if request.volume is not None:
             lots = book.instrument.lot.to_lots(request.volume)
             if lots <= order.filled:
-                self._report(order, f"change refused: {request.volume:g} is not above what has traded")
+                self._report(
+                    order, f"change refused: {request.volume:g} is not above what has traded"
+                )
                 return
             order.lots = lots
         changed = order.request
@@ -228,7 +230,9 @@ class SimulatedExchange:
         if order.lots == 0:
             order.lots = self.account.size(book, request, price, taker, self.books.values())
             if order.lots == 0:
-                self._finish(order, Status.REJECTED, f"too little money for one lot at {price:.10g}")
+                self._finish(
+                    order, Status.REJECTED, f"too little money for one lot at {price:.10g}"
+                )
                 return
             self._report(order)
         lots = order.lots - order.filled
@@ -304,7 +308,7 @@ class SimulatedExchange:
         for orphan in cancel_orphans(book, strategy):
             self._finish(orphan, Status.CANCELLED, "the position that it protects is closed")
 
-    def _trigger(self, book: Book, order: SimOrder, _ts: int) -> None:
+    def _trigger(self, order: SimOrder) -> None:
         """A stop-limit's trigger was reached: it works as a limit now."""
         order.status = Status.TRIGGERED
         order.set_level()

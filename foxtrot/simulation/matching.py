@@ -23,8 +23,8 @@ TRIGGERED = Status.TRIGGERED
 Execute = Callable[[Book, SimOrder, float, bool, int], None]
 """``execute(book, order, price, taker, ts)``: fill, shrink or refuse the order; it may change ``book.orders``."""
 
-Trigger = Callable[[Book, SimOrder, int], None]
-"""``trigger(book, order, ts)``: a stop-limit's stop was reached; it works as a limit from here on."""
+Trigger = Callable[[SimOrder], None]
+"""``trigger(order)``: a stop-limit's stop was reached; it works as a limit from here on."""
 
 
 class Matcher:
@@ -121,7 +121,7 @@ class Matcher:
 
     def _triggered(self, book: Book, order: SimOrder, price: float, ts: int) -> None:
         """A stop-limit becomes a limit, and fills at once where its limit allows the present price."""
-        self._trigger(book, order, ts)
+        self._trigger(order)
         limit = order.request.price
         if (price <= limit) if order.sign > 0 else (price >= limit):
             self._execute(book, order, price, True, ts)
@@ -162,9 +162,7 @@ class Matcher:
             self._touch(book, order, touch, ts, resting=False)
         book.refresh()
 
-    def _touch(
-        self, book: Book, order: SimOrder, touch: float, ts: int, *, resting: bool
-    ) -> None:
+    def _touch(self, book: Book, order: SimOrder, touch: float, ts: int, *, resting: bool) -> None:
         """Fill against the other side of the touch where it has come far enough."""
         if order.type is MARKET:
             self._execute(book, order, touch, True, ts)

@@ -27,12 +27,14 @@ from foxtrot.core.objects import (
 from foxtrot.core.validation import check_modify, check_request
 from foxtrot.strategy.view import Leg
 
-MARKET = OrderType.MARKET
-LIMIT = OrderType.LIMIT
-STOP = OrderType.STOP
-STOP_LIMIT = OrderType.STOP_LIMIT
 UNITS = VolumeMode.UNITS
-GTC = TimeInForce.GTC
+_TYPES = {
+    (False, False): OrderType.MARKET,
+    (True, False): OrderType.LIMIT,
+    (False, True): OrderType.STOP,
+    (True, True): OrderType.STOP_LIMIT,
+}
+"""Order type by whether a price and whether a stop was given."""
 
 
 class HistorySource(Protocol):
@@ -137,10 +139,7 @@ class StrategyContext:
         """
         if not self.trading:
             raise StrategyError(f"strategy {self.name} is not trading (stopped, or in ERROR)")
-        if price is None:
-            type_ = MARKET if stop is None else STOP
-        else:
-            type_ = LIMIT if stop is None else STOP_LIMIT
+        type_ = _TYPES[price is not None, stop is not None]
         ids = self.ids
         ids.last += 1
         vt_orderid = f"{leg.adapter_name}.{ids.prefix}-{ids.last}"
@@ -246,7 +245,4 @@ class StrategyContext:
     def log(self, msg: str, level: int) -> None:
         """Write to the log, stamped with the clock's time."""
         self._logger.log(level, "%s", msg)
-        self.event_engine.publish(
-            self._log_topic, LogData(msg, level, self.name, self.clock.now())
-        )
-
+        self.event_engine.publish(self._log_topic, LogData(msg, level, self.name, self.clock.now()))

@@ -1,8 +1,7 @@
 """Market data of one instrument on its way into one strategy; on the hot path of a backtest.
 
-Indicators declared before the first event are computed for a whole chunk of bars at once (``prepare``) and then shown row
-by row; others stream. Both give the same values, bit for bit. What each trick buys is measured by
-``benchmarks/run.py``: a column costs about a tenth of a streaming update.
+Indicators declared before the first event are computed for a whole chunk of bars at once (``prepare``) and then shown
+row by row; others stream. Both give the same values, bit for bit; a row of a column costs a fraction of an update.
 """
 
 from __future__ import annotations

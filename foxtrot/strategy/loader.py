@@ -26,7 +26,9 @@ def load_strategy_class(path: str) -> type[Strategy]:
     found = getattr(module, class_name, None)
     if found is None:
         known = ", ".join(c.__name__ for c in _strategies(module)) or "none"
-        raise ConfigError(f"{path}: no class {class_name!r} in {location}; strategies there: {known}")
+        raise ConfigError(
+            f"{path}: no class {class_name!r} in {location}; strategies there: {known}"
+        )
     if not (isinstance(found, type) and issubclass(found, Strategy)):
         raise ConfigError(f"{path}: {class_name} is not a subclass of foxtrot.strategy.Strategy")
     return found

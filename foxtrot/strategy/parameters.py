@@ -1,7 +1,8 @@
 """Typed parameters of a strategy: annotated class attributes with defaults, set by name.
 
-``fast: int = 10`` in a strategy's body is a parameter; names with a leading underscore, ``ClassVar`` and attributes without
-a default are not. A setting is checked against the annotation; unknown names are refused with the nearest known one.
+``fast: int = 10`` in a strategy's body is a parameter; names with a leading underscore, ``ClassVar`` and attributes
+without a default are not. A setting is checked against the annotation; unknown names are refused with the nearest
+known one.
 """
 
 from __future__ import annotations

@@ -283,9 +283,7 @@ class Strategy:
         leg = self._context.leg(vt_symbol)
         lot = leg.instrument.lot
         working = self._context.working_volume(leg.vt_symbol)
-        missing = (
-            lot.to_lots(target) - lot.to_lots(leg.position.volume) - lot.to_lots(working)
-        )
+        missing = lot.to_lots(target) - lot.to_lots(leg.position.volume) - lot.to_lots(working)
         if missing == 0:
             return ""
         return self._context.send(
@@ -408,9 +406,7 @@ class Strategy:
 
     # --- indicators, bars, timers, log ----------------------------------------------------------------------
 
-    def indicator(
-        self, indicator: AnyIndicator, vt_symbol: str | None = None
-    ) -> AnyIndicator:
+    def indicator(self, indicator: AnyIndicator, vt_symbol: str | None = None) -> AnyIndicator:
         """Have an indicator updated with each bar of an instrument, before ``on_bar``; returns it.
 
         Declared in ``on_start`` it is computed as whole columns in a backtest, bit-equal to streaming.
@@ -456,4 +452,3 @@ def _sized(
     if len(given) != 1:
         raise OrderError("give exactly one of volume (units), cash (currency) or equity (fraction)")
     return given[0]
-

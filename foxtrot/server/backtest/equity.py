@@ -1,8 +1,8 @@
 """The equity curve and the price series of a run, worked out from its fills and the data it ran on.
 
-Cash is followed in whole minor units from fill to fill and only then turned into floats, so the curve carries no rounding
-of its own. A fill counts from the event on in which it was made (``ts_init``, the exchange's clock). Quotes are marked at
-the last one of each minute, bars at every close.
+Cash is followed in whole minor units from fill to fill and only then turned into floats, so the curve carries no
+rounding of its own. A fill counts from the event on in which it was made (``ts_init``, the exchange's clock). Quotes
+are marked at the last one of each minute, bars at every close.
 """
 
 from __future__ import annotations
@@ -135,9 +135,7 @@ def _cash(
         flows.append((-value if trade.direction is Direction.LONG else value) - fee)
     currency = instruments[trades[0].vt_symbol].currency
     opening = currency.to_minor(capital)
-    levels = np.array(
-        [currency.to_amount(minor) for minor in accumulate(flows, initial=opening)]
-    )
+    levels = np.array([currency.to_amount(minor) for minor in accumulate(flows, initial=opening)])
     made = np.array([trade.ts_init for trade in trades], dtype=np.int64)
     return levels[np.searchsorted(made, grid, side="right")]
 

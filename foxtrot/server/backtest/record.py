@@ -1,7 +1,7 @@
 """The log of a run: every order and trade record in order of delivery, and its SHA-256.
 
-The digest goes over the msgpack of each record without ``ts_init``, so it is the same on every run, in one process or in
-many, and under any hash seed.
+The digest goes over the msgpack of each record without ``ts_init``, so it is the same on every run, in one process or
+in many, and under any hash seed.
 """
 
 from __future__ import annotations

@@ -127,7 +127,9 @@ class OmsEngine(OmsQueries, BaseEngine):
         reason = reason or self.risk(request, self)
         if reason:
             order = self.orders.deny(order, reason)
-        self.persistence.save_many([("orders/" + vt_orderid, order), ("counters/oms", self.ids.last)])
+        self.persistence.save_many(
+            [("orders/" + vt_orderid, order), ("counters/oms", self.ids.last)]
+        )
         self._publish_order(order)
         if not reason:
             self._send(request, order)
@@ -287,9 +289,13 @@ class OmsEngine(OmsQueries, BaseEngine):
             contract = self.contracts.get(vt_symbol)
             if contract is None:
                 contract = ContractData(vt_symbol, min_volume=1e-8, adapter_name=adapter)
-                self._log(f"{vt_symbol} has no contract; it is booked at size 1, in USD", logging.ERROR)
+                self._log(
+                    f"{vt_symbol} has no contract; it is booked at size 1, in USD", logging.ERROR
+                )
             try:
-                instrument = Instrument(contract, self.accounts.currency(adapter, contract.currency))
+                instrument = Instrument(
+                    contract, self.accounts.currency(adapter, contract.currency)
+                )
             except AccountingError as error:
                 raise OrderError(str(error)) from error
             self._instruments[key] = instrument

@@ -61,9 +61,10 @@ def _load_orders(oms: OmsEngine, filled: dict[str, float]) -> None:
         oms.persistence.load_prefix_as("orders/", OrderData),
         key=lambda row: (row[1].ts_init, row[0]),
     ):
+        restored = order
         if order.status is Status.SUBMITTING:
-            order = replace(order, status=Status.UNKNOWN, reason="in flight when the OMS ended")
-            unknown.append((key, order))
-        oms.orders.restore(order, filled.get(order.vt_orderid, 0.0))
+            restored = replace(order, status=Status.UNKNOWN, reason="in flight when the OMS ended")
+            unknown.append((key, restored))
+        oms.orders.restore(restored, filled.get(order.vt_orderid, 0.0))
     if unknown:
         oms.persistence.save_many(unknown)

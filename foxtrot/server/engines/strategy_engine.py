@@ -45,7 +45,9 @@ class StrategyEngine(BaseEngine):
             ConfigError: the name is taken, a contract is unknown, or a setting is wrong.
         """
         if name in self.hosts:
-            raise ConfigError(f"there is a strategy named {name!r} already; give this one another name")
+            raise ConfigError(
+                f"there is a strategy named {name!r} already; give this one another name"
+            )
         symbols = [vt_symbols] if isinstance(vt_symbols, str) else list(vt_symbols)
         contracts = [self._contract(name, vt_symbol) for vt_symbol in symbols]
         host = StrategyHost(
@@ -55,7 +57,7 @@ class StrategyEngine(BaseEngine):
             self.event_engine,
             contracts,
             self.history,
-            lambda host, error, message: self.on_error(host, error, message),
+            self._failed,
         )
         self.hosts[name] = host
         return host
@@ -87,6 +89,10 @@ class StrategyEngine(BaseEngine):
             known = ", ".join(self.hosts) or "none"
             raise ConfigError(f"there is no strategy {name!r}; strategies: {known}")
         return host
+
+    def _failed(self, host: StrategyHost, error: Exception, message: Any) -> None:
+        """Tell whoever is responsible now; a backtest sets ``on_error`` to end the run."""
+        self.on_error(host, error, message)
 
     def _report_error(self, host: StrategyHost, error: Exception, message: Any) -> None:
         """A strategy failed: the others go on; the log and ``EVENT_STRATEGY`` tell where and why."""

@@ -53,9 +53,7 @@ TRANSITIONS: dict[Status, frozenset[Status]] = {
     NOTTRADED: frozenset(
         {NOTTRADED, TRIGGERED, PARTTRADED, ALLTRADED, CANCELLED, REJECTED, EXPIRED, UNKNOWN}
     ),
-    TRIGGERED: frozenset(
-        {TRIGGERED, PARTTRADED, ALLTRADED, CANCELLED, REJECTED, EXPIRED, UNKNOWN}
-    ),
+    TRIGGERED: frozenset({TRIGGERED, PARTTRADED, ALLTRADED, CANCELLED, REJECTED, EXPIRED, UNKNOWN}),
     PARTTRADED: frozenset({PARTTRADED, ALLTRADED, CANCELLED, EXPIRED, UNKNOWN}),
     UNKNOWN: frozenset(
         {
@@ -117,7 +115,9 @@ class OrderManager:
             OrderError: the id was used before.
         """
         if order.vt_orderid in self.orders:
-            raise OrderError(f"order id {order.vt_orderid} was used before; ids are never used twice")
+            raise OrderError(
+                f"order id {order.vt_orderid} was used before; ids are never used twice"
+            )
         self._store(order)
 
     def restore(self, order: OrderData, filled: float) -> None:
@@ -152,7 +152,6 @@ class OrderManager:
             reason=report.reason or order.reason,
             venue_orderid=report.venue_orderid or order.venue_orderid,
             ts_event=report.ts_event,
-            
         )
         self._store(changed)
         return changed
@@ -201,9 +200,7 @@ class OrderManager:
         """Sum of the fills folded into an order, in units."""
         return self._filled.get(vt_orderid, 0.0)
 
-    def _status(
-        self, order: OrderData, status: Status, traded: float, report: OrderData
-    ) -> Status:
+    def _status(self, order: OrderData, status: Status, traded: float, report: OrderData) -> Status:
         """A working order that has traded cannot look untouched again."""
         if status is NOTTRADED or status is TRIGGERED or status is PARTTRADED:
             volume = report.volume or order.volume

@@ -44,8 +44,7 @@ class PositionLeg:
         closing = self.direction is not NET and offset is not OPEN
         if closing and offset is not CLOSETODAY:
             self.yesterday = max(0, self.yesterday - abs(lots))
-        if self.yesterday > held:
-            self.yesterday = held
+        self.yesterday = min(self.yesterday, held)
         return realized
 
     def state(self) -> tuple[int, ...]:

@@ -11,12 +11,18 @@ import numpy as np
 import pytest
 from rich.console import Console
 
-from foxtrot.analysis import BacktestResult, calculate_statistics, charts, render_report, summary_renderable
+from foxtrot.analysis import (
+    BacktestResult,
+    calculate_statistics,
+    charts,
+    render_report,
+    summary_renderable,
+)
 from foxtrot.analysis.sections import MAX_ROWS, month_table, script_json, trades_table
 from foxtrot.analysis.sessions import daily_curve
 from foxtrot.analysis.terminal import sparkline
 from foxtrot.core.constants import NS_PER_DAY, NS_PER_MINUTE
-from foxtrot.core.errors import MissingExtra
+from foxtrot.core.errors import MissingExtraError
 from tests.unit.analysis.helpers import MONDAY, business_days, daily_prices, fill, make_result
 
 pytest.importorskip("plotly")
@@ -54,10 +60,21 @@ def busy_result(n=300, symbols=("A.LOCAL", "B.LOCAL"), every=7) -> BacktestResul
     for series in prices:
         for k in range(0, n - 1, every):
             side = "LONG" if (k // every) % 2 else "SHORT"
-            trades.append(fill(len(trades), side, 1.0, float(series.open_price[k]), int(series.ts_open[k]),
-                               symbol=series.vt_symbol, strategy=f"strategy {series.vt_symbol}"))
+            trades.append(
+                fill(
+                    len(trades),
+                    side,
+                    1.0,
+                    float(series.open_price[k]),
+                    int(series.ts_open[k]),
+                    symbol=series.vt_symbol,
+                    strategy=f"strategy {series.vt_symbol}",
+                )
+            )
     trades.sort(key=lambda trade: trade.ts_event)
-    return make_result(prices[0].ts_event, 1000.0 + wave(n), trades, prices, gross=np.full(n, 500.0))
+    return make_result(
+        prices[0].ts_event, 1000.0 + wave(n), trades, prices, gross=np.full(n, 500.0)
+    )
 
 
 def render(result, **options):
@@ -80,12 +97,29 @@ def test_nothing_is_requested_from_outside(busy_page):
 
 
 def test_all_parts_are_there(busy_page):
-    for title in ("Equity and drawdown", "Price, entries and exits", "Returns by month", "Trade P&amp;L",
-                  "Rolling Sharpe", "By strategy and instrument", "Statistics", "Trades", "Parameters",
-                  "Conventions of the run", "ab" * 32):
+    for title in (
+        "Equity and drawdown",
+        "Price, entries and exits",
+        "Returns by month",
+        "Trade P&amp;L",
+        "Rolling Sharpe",
+        "By strategy and instrument",
+        "Statistics",
+        "Trades",
+        "Parameters",
+        "Conventions of the run",
+        "ab" * 32,
+    ):
         assert title in busy_page
     page = Page(busy_page)
-    assert {"equity-figure", "price-0", "price-1", "pnl-figure", "rolling-figure", "trades-data"} <= set(page.json)
+    assert {
+        "equity-figure",
+        "price-0",
+        "price-1",
+        "pnl-figure",
+        "rolling-figure",
+        "trades-data",
+    } <= set(page.json)
     tips = [attributes["data-tip"] for _, attributes in page.tags if "data-tip" in attributes]
     assert len(tips) > 60
 
@@ -97,9 +131,17 @@ def test_texts_from_outside_are_escaped():
         fill(2, "SHORT", 1.0, 11.0, int(prices.ts_open[2]), symbol=prices.vt_symbol, strategy=EVIL),
         fill(3, "SHORT", 1.0, 11.0, int(prices.ts_open[2]), symbol=prices.vt_symbol, strategy=EVIL),
     ]
-    result = make_result(prices.ts_event, [1000.0, 1001.0, 1002.0], trades, [prices],
-                         strategies={EVIL: {EVIL: EVIL}}, conventions={EVIL: EVIL}, log_sha256=EVIL, currency=EVIL,
-                         rates={"USD": 1.0})
+    result = make_result(
+        prices.ts_event,
+        [1000.0, 1001.0, 1002.0],
+        trades,
+        [prices],
+        strategies={EVIL: {EVIL: EVIL}},
+        conventions={EVIL: EVIL},
+        log_sha256=EVIL,
+        currency=EVIL,
+        rates={"USD": 1.0},
+    )
 
     page = Page(render(result, title=EVIL))
 
@@ -123,8 +165,12 @@ def test_hardly_any_data(points):
 
 def test_bankrupt_account_and_open_lots_are_told():
     prices = daily_prices([10.0, 5.0])
-    result = make_result(prices.ts_event, [1000.0, -5.0], [fill(1, "LONG", 200.0, 10.0, int(prices.ts_open[0]))],
-                         [prices])
+    result = make_result(
+        prices.ts_event,
+        [1000.0, -5.0],
+        [fill(1, "LONG", 200.0, 10.0, int(prices.ts_open[0]))],
+        [prices],
+    )
 
     text = render(result)
 
@@ -152,7 +198,10 @@ def test_more_trades_than_the_table_lists_are_told():
     # Given a result with 20 more round trips than rows
     trades = []
     for i in range(MAX_ROWS + 20):
-        trades += [fill(2 * i, "LONG", 1.0, 10.0, i * 1000 + 1), fill(2 * i + 1, "SHORT", 1.0, 11.0, i * 1000 + 2)]
+        trades += [
+            fill(2 * i, "LONG", 1.0, 10.0, i * 1000 + 1),
+            fill(2 * i + 1, "SHORT", 1.0, 11.0, i * 1000 + 2),
+        ]
     trips = make_result(trades=trades).round_trips
 
     text = trades_table(trips)
@@ -166,7 +215,10 @@ def test_more_trades_than_the_table_lists_are_told():
 def test_marks_on_the_price_are_the_largest_when_there_are_many():
     trades = []
     for i in range(charts.MAX_MARKED_TRIPS + 50):
-        trades += [fill(2 * i, "LONG", 1.0, 10.0, 2 * i), fill(2 * i + 1, "SHORT", 1.0, 10.0 + i, 2 * i + 1)]
+        trades += [
+            fill(2 * i, "LONG", 1.0, 10.0, 2 * i),
+            fill(2 * i + 1, "SHORT", 1.0, 10.0 + i, 2 * i + 1),
+        ]
     trips = list(make_result(trades=trades).round_trips.closed)
 
     marked = charts.marked_trips(trips)
@@ -190,7 +242,9 @@ def test_many_instruments_are_drawn_up_to_a_dozen():
     assert "S0.LOCAL, S1.LOCAL and 13 more instruments" in text
 
 
-@pytest.mark.parametrize("pnl", [[0.0, 0.0], [5.0], [-5.0], [-3.0, 0.0, 3.0], list(np.linspace(-10, 1000, 500))])
+@pytest.mark.parametrize(
+    "pnl", [[0.0, 0.0], [5.0], [-5.0], [-3.0, 0.0, 3.0], list(np.linspace(-10, 1000, 500))]
+)
 def test_bins_count_every_trade_once_and_part_gain_from_loss(pnl):
     values = np.array(pnl)
 
@@ -203,7 +257,11 @@ def test_bins_count_every_trade_once_and_part_gain_from_loss(pnl):
 
 
 def test_month_table_colours_by_sign():
-    curve = daily_curve(business_days(60) + NS_PER_DAY, 1000.0 + np.concatenate((np.arange(30), -np.arange(30))), 1000.0)
+    curve = daily_curve(
+        business_days(60) + NS_PER_DAY,
+        1000.0 + np.concatenate((np.arange(30), -np.arange(30))),
+        1000.0,
+    )
 
     text = month_table(curve)
 
@@ -223,7 +281,7 @@ def test_inert_script_survives_any_text():
 def test_missing_plotly_names_the_extra(monkeypatch):
     monkeypatch.setitem(sys.modules, "plotly.graph_objects", None)
 
-    with pytest.raises(MissingExtra, match=r"foxtrot-trading\[report\]"):
+    with pytest.raises(MissingExtraError, match=r"foxtrot-trading\[report\]"):
         render(make_result())
 
 

@@ -306,3 +306,11 @@ def test_half_a_million_points_and_twenty_thousand_trades_within_two_seconds():
 
     assert statistics.trades == 39_999
     assert spent < 2.0
+
+
+def test_a_changed_copy_of_a_result_forgets_the_round_trips_of_the_first():
+    trades = (fill(1, "LONG", 1.0, 10.0, 1), fill(2, "SHORT", 1.0, 12.0, 2))
+    result = make_result(days(1), [1000.0], trades)
+    assert len(result.round_trips) == 1
+
+    assert len(dataclasses.replace(result, trades=()).round_trips) == 0

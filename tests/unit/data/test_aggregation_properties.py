@@ -7,6 +7,7 @@ import sys
 from itertools import pairwise
 from pathlib import Path
 
+import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -85,6 +86,32 @@ def test_filled_bars_leave_no_hole(steps: list[tuple[int, float, float]], span: 
 
     for before, after in pairwise(made):
         assert before.ts_event == after.ts_open
+
+
+def test_real_weeks_are_those_of_pandas() -> None:
+    path = CASES.parent / "data" / "equities" / "goog_daily_2004_2013.csv"
+    if not path.exists():
+        pytest.skip(f"the folder of sample data is absent: {path.parent}")
+    table = pd.read_csv(path)
+    days = pd.DatetimeIndex(table["timestamp"].str[:10]).tz_localize("America/New_York")
+    rules = {"open": "first", "high": "max", "low": "min", "close": "last", "volume": "sum"}
+    weeks = table.set_index(days)[list(rules)].resample("W-FRI").agg(rules).dropna()
+    made: list[BarData] = []
+    generator = BarGenerator("1w", made.append, tz="America/New_York")
+
+    stamps = days.as_unit("ns").asi8.tolist()
+    next_days = (days + pd.DateOffset(days=1)).as_unit("ns").asi8.tolist()
+    for opened, ended, row in zip(
+        stamps, next_days, table[list(rules)].to_numpy().tolist(), strict=True
+    ):
+        generator.update_bar(BarData("GOOG.NASDAQ", opened, ended, *row))
+    generator.close()
+
+    labels = (weeks.index + pd.DateOffset(days=1)).as_unit("ns").asi8.tolist()
+    assert [bar.ts_event for bar in made] == labels
+    assert [
+        [bar.open_price, bar.high_price, bar.low_price, bar.close_price, bar.volume] for bar in made
+    ] == weeks.to_numpy().tolist()
 
 
 def test_real_quotes_give_back_the_minute_bars_they_came_from() -> None:

@@ -97,6 +97,43 @@ class TestChangeOfClocks:
             "Sun 01:30",
         ]
 
+    @pytest.mark.parametrize(
+        ("zone", "day"),
+        [
+            (NEW_YORK, "2024-03-10"),
+            (NEW_YORK, "2024-11-03"),
+            ("Australia/Lord_Howe", "2024-04-07"),  # by half an hour
+            ("Australia/Lord_Howe", "2024-10-06"),
+            ("America/Sao_Paulo", "2018-11-04"),  # at midnight
+            ("America/Sao_Paulo", "2018-02-17"),
+            ("America/Havana", "2024-11-03"),  # midnight is shown twice
+            ("Asia/Kathmandu", "2024-05-05"),  # a quarter of an hour
+        ],
+    )
+    @pytest.mark.parametrize("minutes", [1, 7, 15, 20, 45, 60, 90, 120, 240, 420])
+    def test_boundaries_are_what_a_clock_on_the_wall_shows(
+        self, zone: str, day: str, minutes: int
+    ) -> None:
+        schedule = WindowSchedule(f"{minutes}m", tz=zone)
+        tomorrow = dt.date.fromisoformat(day) + dt.timedelta(1)
+        start, end = at(f"{day} 00:00", zone), at(f"{tomorrow} 00:00", zone)
+
+        def shown_minute(ts: int) -> int:
+            local = dt.datetime.fromtimestamp(ts // NS_PER_SECOND, ZoneInfo(zone))
+            return local.hour * 60 + local.minute
+
+        expected = [start]
+        for ts in range(start + NS_PER_MINUTE, end, NS_PER_MINUTE):
+            before, now = shown_minute(ts - NS_PER_MINUTE), shown_minute(ts)
+            passed = range(before + 1, now + 1) if now > before else [now]
+            if any(minute % minutes == 0 for minute in passed):
+                expected.append(ts)
+
+        windows = day_of_windows(schedule, start, end)
+
+        assert [window.start for window in windows] == expected
+        assert windows[-1].end == end
+
     def test_a_clock_that_jumps_at_midnight_starts_the_day_after_the_jump(self) -> None:
         zone = "America/Sao_Paulo"  # 2018-11-04 00:00 became 01:00
         schedule = WindowSchedule("2h", tz=zone)

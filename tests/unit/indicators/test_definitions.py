@@ -28,7 +28,10 @@ from foxtrot.indicators import (
     WMA,
     BollingerBands,
     DonchianChannel,
+    Highest,
     Indicator,
+    Lowest,
+    RollingSum,
     SessionVWAP,
     StdDev,
     Stochastic,
@@ -223,7 +226,7 @@ class TestBadInput:
         [
             *(kind() for kind in (MACD, BollingerBands, RSI, ROC, ATR, ADX, CCI, Stochastic)),
             *(kind() for kind in (WilliamsR, DonchianChannel, VWAP, SessionVWAP)),
-            *(kind(3) for kind in (SMA, EMA, WMA, StdDev)),
+            *(kind(3) for kind in (SMA, EMA, WMA, StdDev, RollingSum, Highest, Lowest)),
         ],
         ids=repr,
     )
@@ -300,6 +303,44 @@ def test_the_main_output_has_its_own_name_too() -> None:
     assert adx.adx == adx.value
     assert stochastic.k == stochastic.value
     assert donchian.middle == donchian.value == (donchian.upper + donchian.lower) / 2
+
+
+class Spread(Indicator):
+    """An indicator as a user may write it: by ``update`` alone."""
+
+    inputs = ("high_price", "low_price")
+    outputs = ("value", "widest")
+    parameters = ()
+
+    widest: float
+
+    def __init__(self) -> None:
+        self.warmup = 1
+        self.reset()
+
+    def _clear(self) -> None:
+        self._widest = 0.0
+
+    def update(self, high: float, low: float) -> None:
+        self.count += 1
+        self._widest = max(self._widest, high - low)
+        self.widest = self._widest
+        self.previous = self._last
+        self.value = self._last = high - low
+
+
+def test_an_indicator_without_a_batch_form_of_its_own_has_one_all_the_same() -> None:
+    columns = random_bars(9, 50)
+    high, low = columns["high_price"], columns["low_price"]
+    spread = Spread()
+
+    parts = [spread.batch(high[:20], low[:20]), spread.batch(high[20:], low[20:])]
+
+    values, widest = (np.concatenate(part) for part in zip(*parts, strict=True))
+    np.testing.assert_array_equal(values, high - low)
+    np.testing.assert_array_equal(widest, np.maximum.accumulate(high - low))
+    assert (spread.count, spread.value, spread.previous) == (50, values[-1], values[-2])
+    assert repr(spread) == "Spread()"
 
 
 def test_importing_the_package_loads_no_numpy() -> None:
