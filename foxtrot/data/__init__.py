@@ -9,7 +9,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from foxtrot.data.aggregation import BarGenerator, Session, WindowSchedule
+    from foxtrot.data.aggregation import BarGenerator
     from foxtrot.data.catalog import Catalog, CatalogEntry
     from foxtrot.data.columns import BarColumns, Columns, TickColumns
     from foxtrot.data.fixes import FIXES, apply_fixes
@@ -18,10 +18,11 @@ if TYPE_CHECKING:
     from foxtrot.data.quality import check
     from foxtrot.data.samples import SAMPLE_SYMBOLS, sample_bars, sample_names, sample_path
     from foxtrot.data.synthetic import make_bars, make_ticks
+    from foxtrot.data.windows import Session, WindowSchedule
     from foxtrot.data.writers import write_csv
 
 _EXPORTS = {
-    "aggregation": ("BarGenerator", "Session", "WindowSchedule"),
+    "aggregation": ("BarGenerator",),
     "catalog": ("Catalog", "CatalogEntry"),
     "columns": ("BarColumns", "Columns", "TickColumns"),
     "fixes": ("FIXES", "apply_fixes"),
@@ -30,6 +31,7 @@ _EXPORTS = {
     "quality": ("check",),
     "samples": ("SAMPLE_SYMBOLS", "sample_bars", "sample_names", "sample_path"),
     "synthetic": ("make_bars", "make_ticks"),
+    "windows": ("Session", "WindowSchedule"),
     "writers": ("write_csv",),
 }
 _HOME = {name: f"{__name__}.{module}" for module, names in _EXPORTS.items() for name in names}

@@ -10,7 +10,8 @@ import pytest
 from foxtrot.core.constants import NS_PER_MINUTE, NS_PER_SECOND, Interval
 from foxtrot.core.errors import ConfigError, DataError
 from foxtrot.core.objects import BarData, SessionData, TickData, TradeTick
-from foxtrot.data.aggregation import BarGenerator, Session
+from foxtrot.data.aggregation import BarGenerator
+from foxtrot.data.windows import Session
 
 SYMBOL = "ES.CME"
 NEW_YORK = "America/New_York"

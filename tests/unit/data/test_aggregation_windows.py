@@ -9,7 +9,8 @@ import pytest
 
 from foxtrot.core.constants import NS_PER_HOUR, NS_PER_MINUTE, NS_PER_SECOND
 from foxtrot.core.objects import BarData
-from foxtrot.data.aggregation import BarGenerator, Session, Window, WindowSchedule
+from foxtrot.data.aggregation import BarGenerator
+from foxtrot.data.windows import Session, Window, WindowSchedule
 
 NEW_YORK = "America/New_York"
 SHANGHAI = "Asia/Shanghai"
