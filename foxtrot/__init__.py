@@ -10,6 +10,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from foxtrot.adapter.base_adapter import BaseAdapter
     from foxtrot.core.clock import Clock, LiveClock, SimulatedClock
     from foxtrot.core.config import Secret, apply_overrides, load_config
     from foxtrot.core.constants import (
@@ -75,8 +76,25 @@ if TYPE_CHECKING:
         TradeData,
         TradeTick,
     )
+    from foxtrot.server.backtester import BacktestEngine
+    from foxtrot.server.engines.oms_engine import OmsEngine
+    from foxtrot.server.main_engine import BaseEngine, MainEngine
+    from foxtrot.server.persistence import Persistence, SqlitePersistence
+    from foxtrot.simulation.exchange import AccountSettings
+    from foxtrot.simulation.models import (
+        ExecutionModel,
+        FeeModel,
+        Finalize,
+        GapFill,
+        IntrabarPath,
+        LimitFill,
+        MarketFill,
+        SlippageModel,
+    )
+    from foxtrot.strategy.strategy import Strategy
 
 _HOMES = {
+    "foxtrot.adapter.base_adapter": "BaseAdapter",
     "foxtrot.core.clock": "Clock LiveClock SimulatedClock",
     "foxtrot.core.config": "Secret apply_overrides load_config",
     "foxtrot.core.constants": """
@@ -98,6 +116,15 @@ _HOMES = {
         HistoryRequest LogData ModifyRequest OrderData OrderRequest PositionData SessionData
         SubscribeRequest TickData TimerData TradeData TradeTick
     """,
+    "foxtrot.server.backtester": "BacktestEngine",
+    "foxtrot.server.engines.oms_engine": "OmsEngine",
+    "foxtrot.server.main_engine": "BaseEngine MainEngine",
+    "foxtrot.server.persistence": "Persistence SqlitePersistence",
+    "foxtrot.simulation.exchange": "AccountSettings",
+    "foxtrot.simulation.models": """
+        ExecutionModel FeeModel Finalize GapFill IntrabarPath LimitFill MarketFill SlippageModel
+    """,
+    "foxtrot.strategy.strategy": "Strategy",
 }
 _HOME_OF = {name: module for module, names in _HOMES.items() for name in names.split()}
 
@@ -116,8 +143,12 @@ __all__ = [  # kept in step with _HOMES by a test
     "EVENT_TRADE",
     "EVENT_TRADE_TICK",
     "AccountData",
+    "AccountSettings",
     "AccountingError",
+    "BacktestEngine",
     "BarData",
+    "BaseAdapter",
+    "BaseEngine",
     "BookDelta",
     "BookSnapshot",
     "CancelRequest",
@@ -130,29 +161,42 @@ __all__ = [  # kept in step with _HOMES by a test
     "Event",
     "EventEngine",
     "Exchange",
+    "ExecutionModel",
+    "FeeModel",
+    "Finalize",
     "FoxtrotError",
+    "GapFill",
     "HistoryRequest",
     "Interval",
+    "IntrabarPath",
     "InvalidTransitionError",
+    "LimitFill",
     "Liquidity",
     "LiveClock",
     "LogData",
+    "MainEngine",
+    "MarketFill",
     "MissingExtraError",
     "ModifyRequest",
     "Offset",
+    "OmsEngine",
     "OmsError",
     "OptionType",
     "OrderData",
     "OrderError",
     "OrderRequest",
     "OrderType",
+    "Persistence",
     "PersistenceError",
     "PositionData",
     "Product",
     "Secret",
     "SessionData",
     "SimulatedClock",
+    "SlippageModel",
+    "SqlitePersistence",
     "Status",
+    "Strategy",
     "StrategyError",
     "SubscribeRequest",
     "TickData",
