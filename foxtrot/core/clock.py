@@ -3,15 +3,17 @@
 ``LiveClock`` reads the wall for records and the monotonic clock for time-outs and timers, so a step of the wall
 clock neither loses nor repeats a timer. ``SimulatedClock`` stands where it was last put; ``advance`` fires what
 fell due on the way, in order of due time and then of setting. Timers run on the thread that calls ``fire_due`` or
-``advance`` (the engine's own), never on a thread of theirs. All times are int nanoseconds.
+``advance`` (the engine's own), never on a thread of theirs; any thread may set and cancel them. All times are int
+nanoseconds.
 """
 
 from __future__ import annotations
 
+import threading
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from heapq import heappop, heappush
+from heapq import heappop, heappush, heapreplace
 
 from foxtrot.core.objects import TimerData
 
@@ -50,6 +52,7 @@ class Clock(ABC):
     """Now, and named timers. Setting a timer under a name in use replaces that timer."""
 
     def __init__(self) -> None:
+        self._lock = threading.RLock()
         self._timers: dict[str, _Timer] = {}
         self._heap: list[_Timer] = []
         self._sequence = 0
@@ -99,12 +102,13 @@ class Clock(ABC):
 
     def cancel_timer(self, name: str) -> bool:
         """Forget a timer; returns whether there was one."""
-        timer = self._timers.pop(name, None)
-        if timer is None:
-            return False
-        timer.callback = None
-        self._refresh()
-        return True
+        with self._lock:
+            timer = self._timers.pop(name, None)
+            if timer is None:
+                return False
+            timer.callback = None
+            self._refresh()
+            return True
 
     def timer_names(self) -> tuple[str, ...]:
         """Names of the timers that are set, in order of setting."""
@@ -113,12 +117,13 @@ class Clock(ABC):
     def _add(
         self, name: str, due: int, callback: TimerCallback, interval: int, catch_up: bool
     ) -> None:
-        self.cancel_timer(name)
-        self._sequence += 1
-        timer = _Timer(name, due, self._sequence, callback, interval, catch_up)
-        self._timers[name] = timer
-        heappush(self._heap, timer)
-        self._refresh()
+        with self._lock:
+            self.cancel_timer(name)
+            self._sequence += 1
+            timer = _Timer(name, due, self._sequence, callback, interval, catch_up)
+            self._timers[name] = timer
+            heappush(self._heap, timer)
+            self._refresh()
 
     def _refresh(self) -> None:
         heap = self._heap
@@ -128,21 +133,25 @@ class Clock(ABC):
 
     def _pop_due(self, until: int) -> tuple[_Timer, TimerCallback, int] | None:
         """Take the first timer due at or before ``until`` and set it again if it repeats."""
-        if self.next_due > until:
+        with self._lock:
+            while self.next_due <= until:
+                timer = self._heap[0]
+                callback, due = timer.callback, timer.due
+                if callback is None:  # _refresh keeps cancelled timers off the top
+                    raise AssertionError("a cancelled timer surfaced")
+                if not timer.interval:
+                    heappop(self._heap)
+                    del self._timers[timer.name]
+                    self._refresh()
+                    return timer, callback, due
+                missed = 0 if timer.catch_up else (until - due) // timer.interval
+                # A gap's only run takes its turn at the last of the due times that it stands for.
+                timer.due = due + (missed or 1) * timer.interval
+                heapreplace(self._heap, timer)
+                self._refresh()
+                if not missed:
+                    return timer, callback, due
             return None
-        timer = heappop(self._heap)
-        callback, due = timer.callback, timer.due
-        if callback is None:  # pragma: no cover - _refresh keeps cancelled timers off the top
-            raise AssertionError("a cancelled timer surfaced")
-        if timer.interval:
-            missed = 0 if timer.catch_up else max(0, (until - due) // timer.interval)
-            due += missed * timer.interval
-            timer.due = due + timer.interval
-            heappush(self._heap, timer)
-        else:
-            del self._timers[timer.name]
-        self._refresh()
-        return timer, callback, due
 
 
 class LiveClock(Clock):
@@ -166,7 +175,7 @@ class LiveClock(Clock):
         while (item := self._pop_due(until)) is not None:
             timer, callback, due = item
             now = self.now()
-            callback(TimerData(timer.name, now - (until - due), now))
+            callback(TimerData(timer.name, now - (time.monotonic_ns() - due), now))
             fired += 1
         return fired
 
@@ -208,10 +217,17 @@ class SimulatedClock(Clock):
         if to < self.ns:
             raise ValueError(f"the clock stands at {self.ns} ns and cannot go back to {to} ns")
         fired = 0
-        while (item := self._pop_due(to)) is not None:
-            timer, callback, due = item
-            self.ns = max(self.ns, due)
-            callback(TimerData(timer.name, due, self.ns))
+        while self.fire_next(to):
             fired += 1
         self.ns = to
         return fired
+
+    def fire_next(self, to: int) -> bool:
+        """Go forward to the next timer due at or before ``to`` and run it; returns whether there was one."""
+        item = self._pop_due(to)
+        if item is None:
+            return False
+        timer, callback, due = item
+        self.ns = max(self.ns, due)
+        callback(TimerData(timer.name, due, self.ns))
+        return True

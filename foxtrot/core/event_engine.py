@@ -2,13 +2,14 @@
 
 Contract:
 
-* ``put`` may be called from any thread and only queues; handlers run on the engine's thread alone.
+* ``put`` may be called from any thread and only queues; handlers run on the engine's thread alone. Registering, too, is
+  safe from any thread; it takes effect with the next event, not within the one that is being handled.
 * Events are handled one at a time in the order of queueing, each by its handlers in the order of registration, until
   the queue is empty. An event reaches the handlers of its exact topic (``eTick.AAPL.NASDAQ``), of its bare topic
   (``eTick.``), and the general ones; it is queued once.
 * A handler that raises is logged, counted and isolated: the other handlers and events go on, and ``EVENT_ERROR``
   tells whoever wants to know. With ``raise_errors`` (a backtest) the error ends the run instead.
-* ``EVENT_TIMER`` comes from the clock, and only while somebody listens to it.
+* ``EVENT_TIMER`` comes from the clock, and only while somebody has registered for it (general handlers do not count).
 
 Topics are resolved to handler tuples once and again at each registration, so that an event in the queue is a pair
 ``(topic, message)`` and no string is built for it. ``register`` gives handlers an ``Event``; ``subscribe`` gives
@@ -22,16 +23,19 @@ import threading
 import traceback
 from collections import deque
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 from foxtrot.core.clock import NEVER, Clock, LiveClock, SimulatedClock
 from foxtrot.core.constants import NS_PER_SECOND
+from foxtrot.core.errors import FoxtrotError
 from foxtrot.core.events import EVENT_ERROR, EVENT_TIMER
 from foxtrot.core.objects import TimerData
 
 logger = logging.getLogger("foxtrot.event_engine")
 
 TIMER_NAME = "event_engine.timer"
+
+T = TypeVar("T")
 
 
 class Event(NamedTuple):
@@ -73,6 +77,23 @@ class _Registration(NamedTuple):
     call: Callable[[str], MessageHandler]
 
 
+def _with_event(handler: Handler) -> Callable[[str], MessageHandler]:
+    """Give a handler its messages as ``Event``, under the handler's own name (errors tell it)."""
+
+    def of_topic(name: str) -> MessageHandler:
+        def call(message: Any) -> object:
+            return handler(Event(name, message))
+
+        call.__qualname__ = _name_of(handler)
+        return call
+
+    return of_topic
+
+
+def _name_of(handler: Callable[..., object]) -> str:
+    return str(getattr(handler, "__qualname__", repr(handler)))
+
+
 def _bare(name: str) -> str:
     """The bare topic of a name: up to and including the first dot."""
     head, dot, _ = name.partition(".")
@@ -86,6 +107,9 @@ class EventEngine:
         clock: source of timers; a ``LiveClock`` by default.
         interval: nanoseconds between two ``EVENT_TIMER``.
         timer_catch_up: whether a gap yields one timer (False) or every missed one (True).
+
+    Raises:
+        ValueError: ``interval`` is not positive.
     """
 
     def __init__(
@@ -94,6 +118,8 @@ class EventEngine:
         interval: int = NS_PER_SECOND,
         timer_catch_up: bool = False,
     ) -> None:
+        if interval <= 0:
+            raise ValueError(f"interval must be positive nanoseconds, got {interval}")
         self.clock: Clock = clock if clock is not None else LiveClock()
         self.interval = interval
         self.timer_catch_up = timer_catch_up
@@ -104,8 +130,10 @@ class EventEngine:
         self._exact: dict[str, list[_Registration]] = {}
         self._general: list[_Registration] = []
         self._order = 0
+        self._lock = threading.RLock()
         self._wake = threading.Event()
         self._thread: threading.Thread | None = None
+        self._loop_thread: threading.Thread | None = None
         self._running = False
 
     # --- putting events -------------------------------------------------------------------------------------
@@ -128,45 +156,45 @@ class EventEngine:
         """Resolve a topic once; the handle follows later registrations."""
         topic = self._topics.get(name)
         if topic is None:
-            topic = Topic(name)
-            self._resolve(topic)
-            self._topics[name] = topic
+            with self._lock:
+                topic = self._topics.get(name)
+                if topic is None:
+                    topic = Topic(name)
+                    self._resolve(topic)
+                    self._topics[name] = topic
         return topic
 
     # --- registration ---------------------------------------------------------------------------------------
 
     def register(self, type: str, handler: Handler) -> None:
         """Call ``handler(event)`` for each event of a topic, bare or suffixed; registering twice counts once."""
-
-        def with_event(name: str) -> MessageHandler:
-            return lambda message: handler(Event(name, message))
-
-        self._register(self._exact.setdefault(type, []), handler, with_event)
+        with self._lock:
+            self._register(self._exact.setdefault(type, []), handler, _with_event(handler))
 
     def subscribe(self, type: str, handler: MessageHandler) -> None:
         """Call ``handler(message)`` for each event of a topic: ``register`` without the ``Event`` around it."""
-        self._register(self._exact.setdefault(type, []), handler, lambda _name: handler)
+        with self._lock:
+            self._register(self._exact.setdefault(type, []), handler, lambda _name: handler)
 
     def unregister(self, type: str, handler: Callable[..., object]) -> None:
         """Undo ``register`` or ``subscribe``; unknown handlers are ignored."""
-        registrations = self._exact.get(type, [])
-        registrations[:] = [r for r in registrations if r.handler != handler]
-        if not registrations:
-            self._exact.pop(type, None)
-        self._resolve_all()
+        with self._lock:
+            registrations = self._exact.get(type, [])
+            registrations[:] = [r for r in registrations if r.handler != handler]
+            if not registrations:
+                self._exact.pop(type, None)
+            self._resolve_all()
 
     def register_general(self, handler: Handler) -> None:
         """Call ``handler(event)`` for every event of every topic."""
-
-        def with_event(name: str) -> MessageHandler:
-            return lambda message: handler(Event(name, message))
-
-        self._register(self._general, handler, with_event)
+        with self._lock:
+            self._register(self._general, handler, _with_event(handler))
 
     def unregister_general(self, handler: Handler) -> None:
         """Undo ``register_general``; unknown handlers are ignored."""
-        self._general[:] = [r for r in self._general if r.handler != handler]
-        self._resolve_all()
+        with self._lock:
+            self._general[:] = [r for r in self._general if r.handler != handler]
+            self._resolve_all()
 
     def _register(
         self,
@@ -199,6 +227,7 @@ class EventEngine:
             self.clock.set_interval(
                 TIMER_NAME, self.interval, self._on_timer, catch_up=self.timer_catch_up
             )
+            self._wake.set()
         elif present and not wanted:
             self.clock.cancel_timer(TIMER_NAME)
 
@@ -230,7 +259,7 @@ class EventEngine:
             self.drain()
 
     def advance(self, to: int) -> None:
-        """Put a simulated clock forward to ``to`` (ns), handling what each timer causes before the next.
+        """Put a simulated clock forward to ``to`` (ns), handling what each timer causes, at its time, before the next.
 
         Raises:
             TypeError: the clock is not a ``SimulatedClock``.
@@ -239,7 +268,10 @@ class EventEngine:
         if not isinstance(clock, SimulatedClock):
             raise TypeError("advance() needs a SimulatedClock; a live clock goes by itself")
         while clock.next_due <= to:
-            clock.advance(max(clock.next_due, clock.ns) if self.timer_catch_up else to)
+            try:
+                clock.fire_next(to)
+            except Exception as error:  # noqa: BLE001 - a timer's callback is a handler too
+                self._failed(self.topic(EVENT_TIMER), self._on_timer, None, error)
             self.drain()
         clock.ns = max(clock.ns, to)
 
@@ -249,7 +281,7 @@ class EventEngine:
         if self.raise_errors:
             raise error
         self.errors += 1
-        name = getattr(handler, "__qualname__", repr(handler))
+        name = _name_of(handler)
         logger.error("handler %s failed on %s: %s", name, topic.name, error, exc_info=error)
         if topic.name != EVENT_ERROR:
             trace = "".join(traceback.format_exception(error))
@@ -263,12 +295,27 @@ class EventEngine:
         if self._thread is not None:
             return
         self._running = True
-        self._thread = threading.Thread(target=self.run, name="EventEngine", daemon=True)
+        self._thread = threading.Thread(target=self._run_thread, name="EventEngine", daemon=True)
+        self._loop_thread = self._thread
         self._thread.start()
 
     def run(self) -> None:
         """Handle events and timers on the calling thread until ``stop``; then drain what is queued."""
         self._running = True
+        self._loop_thread = threading.current_thread()
+        try:
+            self._loop()
+        finally:
+            self._loop_thread = None
+
+    def _run_thread(self) -> None:
+        try:
+            self._loop()
+        except BaseException as error:
+            logger.critical("the event engine's loop has ended by %r", error, exc_info=error)
+            raise
+
+    def _loop(self) -> None:
         while self._running:
             self._wake.clear()
             self._serve_timers()
@@ -276,6 +323,43 @@ class EventEngine:
             if not self.queue and self._running:
                 self._wake.wait(self._pause())
         self.drain()
+
+    def call(self, function: Callable[[], T], timeout: float = 30.0) -> T:
+        """Run a function between two events on the thread of the loop, and return what it returns.
+
+        Where no loop runs on another thread it runs at once, here. It is for starting and stopping parts of a process,
+        never for the path of an order.
+
+        Args:
+            function: takes nothing.
+            timeout: seconds to wait for its end.
+
+        Raises:
+            FoxtrotError: the loop did not get to the end of it in time.
+            Exception: whatever the function raises.
+        """
+        thread = self._loop_thread
+        if thread is None or thread is threading.current_thread() or not thread.is_alive():
+            return function()
+        done = threading.Event()
+        results: list[T] = []
+        errors: list[Exception] = []
+
+        def run(_message: Any) -> None:
+            try:
+                results.append(function())
+            except Exception as error:  # noqa: BLE001 - raised again where it was called from
+                errors.append(error)
+            done.set()
+
+        once = Topic(f"call of {_name_of(function)}")
+        once.handlers = (run,)
+        self.put_topic(once, None)
+        if not done.wait(timeout):
+            raise FoxtrotError(f"the event engine has not ended the {once.name} within {timeout:g} s")
+        if errors:
+            raise errors[0]
+        return results[0]
 
     def _serve_timers(self) -> None:
         if isinstance(self.clock, LiveClock):
@@ -294,7 +378,8 @@ class EventEngine:
         self._wake.set()
         thread, self._thread = self._thread, None
         if thread is None:
-            self.drain()
+            if self._loop_thread in (None, threading.current_thread()):
+                self.drain()
         elif thread is not threading.current_thread():
             thread.join(timeout=10.0)
             if thread.is_alive():

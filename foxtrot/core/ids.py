@@ -2,22 +2,28 @@
 
 from __future__ import annotations
 
+import threading
+
 
 class IdSource:
-    """Mints ``<prefix>-<n>``: unique as long as the prefix is, and the counter survives restarts.
+    """Mints ``<prefix>-<n>``: unique as long as the prefix is; any thread may ask.
+
+    Whoever owns it stores ``last`` and hands it in again after a restart.
 
     Args:
         prefix: who mints, for example the strategy's name.
         last: the last number already used.
     """
 
-    __slots__ = ("last", "prefix")
+    __slots__ = ("_lock", "last", "prefix")
 
     def __init__(self, prefix: str, last: int = 0) -> None:
         self.prefix = prefix
         self.last = last
+        self._lock = threading.Lock()
 
     def next(self) -> str:
         """Mint the next id."""
-        self.last += 1
-        return f"{self.prefix}-{self.last}"
+        with self._lock:
+            self.last += 1
+            return f"{self.prefix}-{self.last}"
