@@ -1,14 +1,13 @@
 """Money of one account: whole minor units per currency, so every account adds up to the last digit.
 
-Invariant: ``balance`` equals the opening balance plus every realised profit less every fee that was booked; amounts
-enter through ``to_minor``, which rounds once (half to even) and refuses what is not finite.
+Invariant: ``balance`` equals the opening balance plus every realised profit less every fee that was booked plus every
+correction; amounts enter through ``to_minor``, which rounds once (half to even) and refuses what is not finite.
 """
 
 from __future__ import annotations
 
-from math import isfinite
-
 from foxtrot.core.errors import AccountingError
+from foxtrot.core.rounding import money_to_minor
 
 DEFAULT_DIGITS = 8
 """Decimal places that a currency is counted in unless the account says otherwise (as fine as any venue's)."""
@@ -34,16 +33,17 @@ class Currency:
         self.scale = float(10**digits)
 
     def to_minor(self, amount: float) -> int:
-        """Amount in currency units as whole minor units, half to even.
+        """Amount in currency units as whole minor units; a tie of its decimal goes to the even unit.
 
         Raises:
             AccountingError: the amount is NaN or infinite.
         """
-        if not isfinite(amount):
+        try:
+            return money_to_minor(amount, self.digits)
+        except AccountingError:
             raise AccountingError(
                 f"{self.code}: cannot book the amount {amount}; it must be finite"
-            )
-        return round(amount * self.scale)
+            ) from None
 
     def to_amount(self, minor: int) -> float:
         """Whole minor units as the nearest float amount."""
@@ -53,7 +53,7 @@ class Currency:
 class Ledger:
     """Balances of one account, one entry a currency, in minor units."""
 
-    __slots__ = ("_currencies", "balances", "fees", "opening", "realized")
+    __slots__ = ("_currencies", "balances", "corrected", "fees", "opening", "realized")
 
     def __init__(self) -> None:
         self._currencies: dict[str, Currency] = {}
@@ -61,6 +61,7 @@ class Ledger:
         self.opening: dict[str, int] = {}
         self.realized: dict[str, int] = {}
         self.fees: dict[str, int] = {}
+        self.corrected: dict[str, int] = {}
 
     def open(self, currency: Currency, balance: float = 0.0) -> None:
         """Take up a currency with its opening balance (currency units).
@@ -75,6 +76,7 @@ class Ledger:
         self.balances[code] = self.opening[code] = currency.to_minor(balance)
         self.realized[code] = 0
         self.fees[code] = 0
+        self.corrected[code] = 0
 
     def currency(self, code: str) -> Currency:
         """The way this ledger counts ``code``.
@@ -95,6 +97,17 @@ class Ledger:
         self.balances[code] += realized - fee
         self.realized[code] += realized
         self.fees[code] += fee
+
+    def correct(self, code: str, minor: int, *, opening: bool = False) -> int:
+        """Set a balance (minor units) to what its keeper says; returns by how much ours was off.
+
+        The difference counts as a correction, or as part of the opening balance.
+        """
+        difference = minor - self.balances[code]
+        self.balances[code] = minor
+        target = self.opening if opening else self.corrected
+        target[code] += difference
+        return difference
 
     def balance(self, code: str) -> float:
         """Balance in currency units."""

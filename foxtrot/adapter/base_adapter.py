@@ -145,7 +145,8 @@ class BaseAdapter(ABC):
 
     def on_log(self, msg: str, level: int = 20) -> None:
         """Something to tell; never a secret."""
-        self._put(events.EVENT_LOG, LogData(msg, level, self.adapter_name, 0))
+        now = self.event_engine.clock.now()
+        self._put(events.EVENT_LOG, LogData(msg, level, self.adapter_name, now))
 
     def write_log(self, msg: str) -> None:
         """Log at level INFO."""

@@ -1,1 +1,1 @@
-"""The command line; thin."""
+"""The command line, ``foxtrot``: thin commands over ``foxtrot.app``. Exit codes: see ``foxtrot.app.failures``."""

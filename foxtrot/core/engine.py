@@ -31,6 +31,9 @@ class EngineOwner(Protocol):
     def get_contract(self, vt_symbol: str) -> ContractData | None:
         """A contract by its ``vt_symbol``."""
 
+    def last_order_number(self, prefix: str) -> int:
+        """Largest ``n`` among the known order ids ``ADAPTER.prefix-n``; 0 where there is none."""
+
     def write_log(self, msg: str, source: str = "", level: int = 20) -> None:
         """Write one line to the log."""
 

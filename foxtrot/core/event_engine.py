@@ -356,7 +356,9 @@ class EventEngine:
         once.handlers = (run,)
         self.put_topic(once, None)
         if not done.wait(timeout):
-            raise FoxtrotError(f"the event engine has not ended the {once.name} within {timeout:g} s")
+            raise FoxtrotError(
+                f"the event engine has not ended the {once.name} within {timeout:g} s"
+            )
         if errors:
             raise errors[0]
         return results[0]

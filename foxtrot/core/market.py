@@ -6,13 +6,18 @@ from foxtrot.core.objects import BarData, TickData
 
 
 class MarketRecord:
-    """The newest bar or tick of one instrument; whoever delivers market data stores it in ``last``."""
+    """The newest market data of one instrument.
 
-    __slots__ = ("last", "vt_symbol")
+    Whoever delivers it stores bars and ticks alike in ``last``; ``bar`` and ``tick`` are kept by ``MarketView.update``.
+    """
+
+    __slots__ = ("bar", "last", "tick", "vt_symbol")
 
     def __init__(self, vt_symbol: str) -> None:
         self.vt_symbol = vt_symbol
         self.last: BarData | TickData | None = None
+        self.bar: BarData | None = None
+        self.tick: TickData | None = None
 
     def price(self) -> float:
         """Close of the newest bar or middle of the newest quote; 0 before the first."""
@@ -41,7 +46,12 @@ class MarketView:
 
     def update(self, message: BarData | TickData) -> None:
         """Take up a bar or tick; register it for ``EVENT_BAR`` and ``EVENT_TICK``."""
-        self.record(message.vt_symbol).last = message
+        record = self.record(message.vt_symbol)
+        record.last = message
+        if isinstance(message, BarData):
+            record.bar = message
+        else:
+            record.tick = message
 
     def price(self, vt_symbol: str) -> float:
         """Newest price of an instrument, 0 where none is known."""

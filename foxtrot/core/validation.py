@@ -6,7 +6,7 @@ the tick are normalised to the double nearest to the decimal, and nothing else i
 
 from __future__ import annotations
 
-from math import isfinite
+from math import inf, isfinite
 
 from msgspec.structs import replace
 
@@ -49,7 +49,7 @@ def check_request(request: OrderRequest, tick: TickSize, lot: LotSize) -> OrderR
         raise OrderError(
             f"{request.vt_symbol}: volume must be positive, got {volume}; the side goes into direction"
         )
-    if request.direction is _NET:
+    if request.direction == _NET:
         raise OrderError(f"{request.vt_symbol}: direction must be LONG or SHORT, got NET")
     if request.volume_mode is _UNITS:
         lot.to_lots(volume)
@@ -69,6 +69,23 @@ def check_request(request: OrderRequest, tick: TickSize, lot: LotSize) -> OrderR
     return _check_prices(request, tick)
 
 
+def check_max_volume(request: OrderRequest, max_volume: float) -> None:
+    """Refuse what is larger than one order may be.
+
+    Args:
+        request: sized in units.
+        max_volume: the contract's, in units.
+
+    Raises:
+        OrderError: the volume is larger.
+    """
+    if request.volume > max_volume:
+        raise OrderError(
+            f"{request.vt_symbol}: volume {request.volume} is more than one order may have, which is {max_volume}; "
+            f"send several"
+        )
+
+
 def _check_prices(request: OrderRequest, tick: TickSize) -> OrderRequest:
     """Prices that the type needs are there and on the tick; the others are absent."""
     where = f"{request.vt_symbol} {request.type.value} order"
@@ -76,6 +93,11 @@ def _check_prices(request: OrderRequest, tick: TickSize) -> OrderRequest:
     trigger = _price(
         where, "trigger_price", request.trigger_price, request.type in _TRIGGERED, tick
     )
+    for field in ("display_volume", "trailing_offset"):
+        if not 0.0 <= getattr(request, field) < inf:
+            raise OrderError(
+                f"{where}: {field} must not be negative, got {getattr(request, field)}"
+            )
     if request.time_in_force is TimeInForce.GTD and request.expire_ts <= 0:
         raise OrderError(f"{where}: time in force GTD needs expire_ts (ns UTC)")
     stop_loss = _attached(where, "stop_loss", request.stop_loss, tick)

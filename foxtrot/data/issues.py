@@ -117,7 +117,7 @@ class QualityReport:
         """Raise what was found.
 
         Raises:
-            DataError: there are errors; the message lists the first of each kind, the number of all,
+            QualityError: there are errors; the message lists the first of each kind, the number of all,
                 and the fixes to ask for.
         """
         errors = self.errors
@@ -131,7 +131,7 @@ class QualityReport:
         if fixes:
             options = " ".join(f"--fix {name}" for name in fixes)
             lines.append(f"  Nothing was changed; to mend: fix={tuple(fixes)!r}, or {options}.")
-        raise DataError("\n".join(lines))
+        raise QualityError("\n".join(lines), self)
 
     def __str__(self) -> str:
         if not self.issues:
@@ -139,6 +139,14 @@ class QualityReport:
         lines = [f"{self.source}: {self.rows} rows"]
         lines += [f"  {issue.severity.value:5} {issue.message}" for issue in self.issues]
         return "\n".join(lines)
+
+
+class QualityError(DataError):
+    """Data that failed its checks; ``report`` holds everything that was found."""
+
+    def __init__(self, message: str, report: QualityReport) -> None:
+        super().__init__(message)
+        self.report = report
 
 
 def _shown(errors: Sequence[QualityIssue]) -> list[str]:

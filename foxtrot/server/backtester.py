@@ -14,7 +14,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from msgspec.structs import replace
@@ -148,7 +148,7 @@ class BacktestEngine(BaseEngine):
 
         Raises:
             DataError: the data cannot be used as it is; names file, row, column and the fix.
-            ConfigError: the contract is another instrument's.
+            ConfigError: the contract is another instrument's, or there are bars (or quotes) of this one already.
         """
         if contract is not None:
             vt_symbol = vt_symbol or contract.vt_symbol
@@ -160,11 +160,26 @@ class BacktestEngine(BaseEngine):
                 f"{columns.vt_symbol}: no data between {start_date or 'the begin'} and {end_date or 'the end'}"
             )
         split_vt_symbol(columns.vt_symbol)
+        self._refuse_second(columns)
         account = self.settings.account
         contract = contract or ContractData(columns.vt_symbol, currency=account.currency)
         series = LoadedSeries(columns, contract, assumptions)
         self.series.append(series)
         return series
+
+    def _refuse_second(self, columns: Columns) -> None:
+        """An instrument has one series of bars and one of quotes: a second would fill the same orders once more.
+
+        Raises:
+            ConfigError: there is such a series.
+        """
+        for series in self.series:
+            known = series.columns
+            if known.vt_symbol == columns.vt_symbol and type(known) is type(columns):
+                raise ConfigError(
+                    f"data of {columns.vt_symbol} is loaded already; clear_data() forgets it, larger bars come from "
+                    "the strategy's resample(), and several files must be joined before they are loaded"
+                )
 
     def clear_data(self) -> None:
         """Forget all loaded data."""
@@ -186,6 +201,7 @@ class BacktestEngine(BaseEngine):
             raise ConfigError("there is no data to run on; call load_data first")
         if not self.specs:
             raise ConfigError("there is no strategy to run; call set_strategy first")
+        self.result = self.statistics = None
         began = time.perf_counter()
         world = BacktestWorld(self.settings, self._contracted(), self.specs)
         self.world = world
@@ -194,7 +210,6 @@ class BacktestEngine(BaseEngine):
         world.finish()
         world.check_accounts()
         self.result = self._collect(world, time.perf_counter() - began)
-        self.statistics = None
         return self.result
 
     def _contracted(self) -> list[LoadedSeries]:
@@ -205,8 +220,9 @@ class BacktestEngine(BaseEngine):
     def _run(self, world: BacktestWorld, progress: Progress) -> None:
         split = self.settings.warmup_until
         columns = [series.columns for series in self.series]
-        early = [c.between(None, split) if split else c.slice(0, 0) for c in columns]
-        late = [c.between(split, None) if split else c for c in columns]
+        cuts = [_known_before(c, split) for c in columns]
+        early = [c.slice(0, cut) for c, cut in zip(columns, cuts, strict=True)]
+        late = [c.slice(cut, len(c)) for c, cut in zip(columns, cuts, strict=True)]
         warming = any(len(c) for c in early)
         world.start(warming=warming)
         loop = EventLoop(world.event_engine, world.adapter.exchange, world.sources)
@@ -246,7 +262,9 @@ class BacktestEngine(BaseEngine):
             log_sha256=world.log.sha256(),
             events=sum(len(series.columns) for series in self.series),
             run_seconds=seconds,
-            first_decision=_first_decision(world, self.series[0].columns),
+            first_decision=_first_decision(
+                world, self.series[0].columns, self.settings.warmup_until
+            ),
         )
 
     def _conventions(self) -> dict[str, str]:
@@ -295,7 +313,8 @@ def _load(
     if not vt_symbol:
         vt_symbol = _symbol_of(data)
     loaded = load(data, vt_symbol, start=start, end=end, **options)
-    return loaded.columns, loaded.assumptions
+    fixed = (issue.message for issue in loaded.issues if issue.code.startswith("fixed_"))
+    return loaded.columns, (*loaded.assumptions, *fixed)
 
 
 def _symbol_of(data: Any) -> str:
@@ -314,11 +333,21 @@ def _snake(name: str) -> str:
     return re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name).lower()
 
 
-def _first_decision(world: BacktestWorld, columns: Columns) -> int:
-    """Index of the first bar of the first series at which every declared indicator had a value."""
-    ready = max(
-        (handler.ready_ts for host in world.hosts for handler in host.handlers.values()), default=0
-    )
+def _known_before(columns: Columns, split: int) -> int:
+    """Number of rows that belong to a warm-up until ``split`` (ns UTC): bars closed by then, quotes before it.
+
+    So both stages are in order of time together, and no bar is shown before it has closed.
+    """
+    side: Literal["left", "right"] = "right" if isinstance(columns, BarColumns) else "left"
+    return int(np.searchsorted(columns.ts_event, split, side=side)) if split else 0
+
+
+def _first_decision(world: BacktestWorld, columns: Columns, warmup_until: int) -> int:
+    """Index of the first bar of the first series at which every declared indicator had a value, after the warm-up."""
+    ready = warmup_until
+    for host in world.hosts:
+        for handler in host.handlers.values():
+            ready = max(ready, handler.ready_ts)
     found = int(np.searchsorted(columns.ts_event, ready, side="left"))
     return min(found, max(0, len(columns) - 1))
 

@@ -1,12 +1,13 @@
 """``MainEngine``: the composition root of one process. It owns the event engine, the clock, engines and adapters.
 
 Stop order: adapters first, drain, engines in reverse (each with its last save; the OMS last), then the event engine.
+Engines live on the thread of the event engine: there their state is loaded and saved, and there they are closed.
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
 from foxtrot.adapter.base_adapter import BaseAdapter
@@ -147,8 +148,17 @@ class MainEngine:
     # --- life -----------------------------------------------------------------------------------------------
 
     def start(self) -> None:
-        """Start the event engine's loop on its thread."""
+        """Start the event engine's loop on its thread, and restore the OMS's state there.
+
+        Raises:
+            OmsError: the state cannot be restored; everything is closed again.
+        """
         self.event_engine.start()
+        try:
+            self.event_engine.call(self.oms.load_state)
+        except Exception:
+            self.close()
+            raise
 
     def connect(self, setting: Mapping[str, Any], adapter_name: str) -> None:
         """Connect an adapter to its venue."""
@@ -161,11 +171,16 @@ class MainEngine:
         self._closed = True
         for adapter in self.adapters.values():
             self._close_quietly(adapter.adapter_name, adapter.close)
+        self._close_quietly("the engines", lambda: self.event_engine.call(self._close_engines))
         self.event_engine.stop()
+
+    def _close_engines(self) -> None:
+        """Engines in reverse, each after everything that was queued before."""
         for engine in reversed(list(self.engines.values())):
+            self._close_quietly("the queue", self.event_engine.drain)
             self._close_quietly(engine.engine_name, engine.close)
 
-    def _close_quietly(self, name: str, close: Any) -> None:
+    def _close_quietly(self, name: str, close: Callable[[], None]) -> None:
         """One part that fails to close must not keep the others from saving."""
         try:
             close()
@@ -257,3 +272,7 @@ class MainEngine:
     def get_all_contracts(self) -> list[ContractData]:
         """Every contract."""
         return self.oms.get_all_contracts()
+
+    def last_order_number(self, prefix: str) -> int:
+        """Largest ``n`` among the known order ids ``ADAPTER.prefix-n``; 0 where there is none."""
+        return self.oms.last_order_number(prefix)

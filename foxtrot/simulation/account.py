@@ -1,7 +1,9 @@
 """The simulated account: what an order may cost, how large one sized in money becomes, and what a fill does.
 
 Invariant: all money is in whole minor units. A position binds its entry value x margin rate / leverage; what is bound
-and the balance change only in ``book_fill``. Orders that reduce a position are never refused for money.
+and the balance change only in ``book_fill``. What is free is the balance less what is bound, plus the unrealised profit
+or loss of every position that is not simply paid for (a long without margin is: its value is no money to trade with).
+Orders that reduce a position are never refused for money.
 """
 
 from __future__ import annotations
@@ -11,7 +13,7 @@ from collections.abc import Iterable
 from foxtrot.accounting.ledger import Currency
 from foxtrot.core.constants import VolumeMode
 from foxtrot.core.objects import OrderRequest
-from foxtrot.simulation.book import Book
+from foxtrot.simulation.book import LONG, Book
 from foxtrot.simulation.models import FeeModel
 
 CASH = VolumeMode.CASH
@@ -33,6 +35,7 @@ class SimAccount:
         self._fees = None if fees.is_free else fees
         self.balance = currency.to_minor(capital)
         self.used = 0
+        self._margined: dict[str, Book] = {}
 
     def book_fill(self, book: Book, lots: int, price: float, taker: bool) -> float:
         """Book signed lots at a price; returns the fee in currency, as booked."""
@@ -44,33 +47,42 @@ class SimAccount:
         realized = position.apply(lots, value)
         self.used += self._bound(book, position.lots, position.cost) - before
         self.balance += realized - fee
+        if position.lots and (position.lots < 0 or self._factor(book, 1) != 1.0):
+            self._margined[book.vt_symbol] = book
+        elif self._margined:
+            self._margined.pop(book.vt_symbol, None)
         return self._currency.to_amount(fee) if fee else 0.0
 
-    def refusal(
-        self, book: Book, lots: int, price: float, taker: bool, books: Iterable[Book]
-    ) -> str:
+    def refusal(self, book: Book, lots: int, price: float, taker: bool) -> str:
         """Why signed lots cannot be afforded at a price; empty where they can."""
-        position = book.position
-        held = position.lots
-        if held and (held > 0) != (lots > 0):
-            if abs(lots) <= abs(held):
-                return ""
-            opening = lots + held
-            after_close = position.unrealized(book.instrument.value_of_lots(price, held))
-            freed = self._bound(book, held, position.cost)
-        else:
-            opening, after_close, freed = lots, 0, 0
-        value = book.instrument.value_of_lots(price, opening)
-        needed = self._bound(book, opening, value)
-        fee = self._fee(book, book.instrument.value_of_lots(price, lots), lots, taker)
-        free = self.balance - self.used + after_close + freed + self._floating(books, book, price)
-        if needed + fee <= free:
+        needed, free = self._margin(book, lots, price, taker)
+        if needed <= free:
             return ""
         amount = self._currency.to_amount
         return (
-            f"insufficient margin: needs {amount(needed + fee):,.2f} {self._currency.code}, "
+            f"insufficient margin: needs {amount(needed):,.2f} {self._currency.code}, "
             f"free {amount(max(0, free)):,.2f}"
         )
+
+    def _margin(self, book: Book, lots: int, price: float, taker: bool) -> tuple[int, int]:
+        """What signed lots would need in margin and fee, and what is free once they have closed what they can."""
+        position, instrument = book.position, book.instrument
+        held, opening = position.lots, lots
+        free = self.balance - self.used
+        if held and (held > 0) != (lots > 0):
+            if abs(lots) <= abs(held):
+                return 0, 0
+            opening = lots + held
+            free += position.unrealized(instrument.value_of_lots(price, held))
+            free += self._bound(book, held, position.cost)
+        elif self._margined.get(book.vt_symbol) is book:
+            free += position.unrealized(instrument.value_of_lots(price, held))
+        if self._margined:
+            free += self._unrealized(self._margined.values(), book)
+        needed = self._bound(book, opening, instrument.value_of_lots(price, opening))
+        if self._fees is not None:
+            needed += self._fee(book, instrument.value_of_lots(price, lots), lots, taker)
+        return needed, free
 
     def size(
         self,
@@ -82,42 +94,29 @@ class SimAccount:
     ) -> int:
         """Largest number of lots that an order sized in cash or equity may buy or sell at a price, fees included.
 
-        ``EQUITY`` f means f x equity x leverage of notional, ``CASH`` so much notional; neither more than is free.
+        ``EQUITY`` f means f x equity x leverage of notional, ``CASH`` so much notional; neither more than can be
+        afforded. An order against the position closes it first, and what that frees counts.
         """
-        free = self.balance - self.used + self._floating(books, book, price)
+        position, instrument = book.position, book.instrument
         if request.volume_mode is CASH:
             limit = self._currency.to_minor(request.volume)
         else:
-            equity = self.balance + self._unrealized(books, book, price)
+            equity = self.balance + self._unrealized(books, book)
+            equity += position.unrealized(instrument.value_of_lots(price, position.lots))
             limit = int(equity * request.volume * self._leverage)
-        one = book.instrument.value_of_lots(price, 1)
-        if one <= 0 or free <= 0 or limit <= 0:
+        one = price * instrument.lot.from_lots(1) * instrument.scale
+        if one <= 0.0 or limit <= 0:
             return 0
-        bound = self._bound(book, 1 if request.direction == "LONG" else -1, one)
-        most = min(limit // one, free // bound if bound else limit // one)
-        return self._affordable(book, request, price, taker, int(most), free, limit)
-
-    def _affordable(
-        self,
-        book: Book,
-        request: OrderRequest,
-        price: float,
-        taker: bool,
-        most: int,
-        free: int,
-        limit: int,
-    ) -> int:
-        """Bisect for the most lots whose margin and fee are free and whose notional and fee keep the limit."""
-        sign = 1 if request.direction == "LONG" else -1
+        sign = 1 if request.direction is LONG else -1
 
         def fits(lots: int) -> bool:
-            value = book.instrument.value_of_lots(price, lots)
-            fee = self._fee(book, value, lots, taker)
-            return self._bound(book, sign * lots, value) + fee <= free and value + fee <= limit
+            value = instrument.value_of_lots(price, lots)
+            needed, free = self._margin(book, sign * lots, price, taker)
+            return needed <= free and value + self._fee(book, value, lots, taker) <= limit
 
-        low, high = 0, most
-        if high > 0 and fits(high):
-            return high
+        low, high = 0, int(limit / one) + 1
+        if high > 1 and fits(high - 1):
+            low, high = high - 1, high + 1  # without a fee: all but for rounding
         while high - low > 1:
             middle = (low + high) // 2
             if fits(middle):
@@ -138,22 +137,21 @@ class SimAccount:
         """What a position of that entry value binds."""
         if lots == 0:
             return 0
-        instrument = book.instrument
-        rate = instrument.margin_long if lots > 0 else instrument.margin_short
-        factor = rate / self._leverage
+        factor = self._factor(book, lots)
         return value if factor == 1.0 else round(value * factor)
 
-    def _floating(self, books: Iterable[Book], book: Book, price: float) -> int:
-        """Unrealised profit as far as it counts for margin: a cash account (leverage 1) ignores it."""
-        return 0 if self._leverage == 1.0 else self._unrealized(books, book, price)
+    def _factor(self, book: Book, lots: int) -> float:
+        """Share of a position's value that it binds; 1 is paid in full."""
+        instrument = book.instrument
+        rate = instrument.margin_long if lots > 0 else instrument.margin_short
+        return rate / self._leverage
 
-    def _unrealized(self, books: Iterable[Book], book: Book, price: float) -> int:
-        """Unrealised profit of all positions, this book at ``price``, the others at their newest price."""
+    def _unrealized(self, books: Iterable[Book], but: Book) -> int:
+        """Unrealised profit of the positions in ``books`` but one, at their newest prices."""
         total = 0
-        for other in books:
-            position = other.position
-            if position.lots:
-                mark = price if other is book else other.market.price()
-                value = other.instrument.value_of_lots(mark, position.lots)
+        for book in books:
+            position, mark = book.position, book.market.price()
+            if position.lots and mark and book is not but:
+                value = book.instrument.value_of_lots(mark, position.lots)
                 total += position.unrealized(value)
         return total

@@ -12,7 +12,7 @@ from foxtrot.accounting.instrument import Instrument
 from foxtrot.accounting.position import PositionBook
 from foxtrot.core.constants import Direction, OrderType, Status, VolumeMode
 from foxtrot.core.market import MarketRecord
-from foxtrot.core.objects import OrderRequest
+from foxtrot.core.objects import BarData, OrderRequest, TickData
 
 LONG = Direction.LONG
 MARKET = OrderType.MARKET
@@ -27,6 +27,8 @@ class SimOrder:
 
     ``level`` is the price that makes it executable (``inf`` either way for a market order), ``falling`` whether the
     price must fall to it (buy limit, sell stop) or rise. ``lots`` is 0 until an order in cash or equity was sized.
+    ``type`` is what it works as: a stop that was triggered but could not fill whole goes on as a market order.
+    ``rested`` says that it has met a quote, ``pairs`` how often it brought forth a stop and target.
     """
 
     __slots__ = (
@@ -39,9 +41,11 @@ class SimOrder:
         "level",
         "live",
         "lots",
+        "pairs",
         "partner",
         "protects",
         "request",
+        "rested",
         "sign",
         "status",
         "type",
@@ -58,6 +62,8 @@ class SimOrder:
         self.status = Status.NOTTRADED
         self.live = True
         self.protects = False
+        self.rested = False
+        self.pairs = 0
         self.partner: SimOrder | None = None
         self.children: list[SimOrder] = []
         self.is_limit = False
@@ -90,17 +96,24 @@ class Book:
         sell_limit: lowest sell limit, inf without one.
         sell_stop: highest sell trigger, -inf without one.
         buy_stop: lowest buy trigger, inf without one.
+        low_reach: higher of buy_limit and sell_stop; a bar whose low stays above it reaches neither.
+        high_reach: lower of sell_limit and buy_stop; a bar whose high stays below it reaches neither.
         held: signed lots per strategy.
-        budget: lots that may still be filled on the present bar or quote; negative for no limit.
+        budget: lots that may still be filled on the present bar or side of the quote; negative for no limit.
         on_ticks: whether quotes move this book (bars of the instrument then only inform strategies).
     """
 
     __slots__ = (
+        "_budgets",
+        "_message",
+        "_side",
         "budget",
         "buy_limit",
         "buy_stop",
         "held",
+        "high_reach",
         "instrument",
+        "low_reach",
         "market",
         "on_ticks",
         "orders",
@@ -119,12 +132,45 @@ class Book:
         self.position = PositionBook()
         self.held: dict[str, int] = {}
         self.budget = -1
-        self.buy_limit = self.sell_stop = -inf
-        self.sell_limit = self.buy_stop = inf
+        self._message: BarData | TickData | None = None
+        self._budgets: dict[int, int] = {}
+        self._side = 0
+        self._forget_reach()
+
+    def _forget_reach(self) -> None:
+        self.buy_limit = self.sell_stop = self.low_reach = -inf
+        self.sell_limit = self.buy_stop = self.high_reach = inf
+
+    def open_budget(self, message: BarData | TickData, share: float, sign: int) -> None:
+        """Set ``budget`` to what is left of our share of a bar, or of the side of a quote that ``sign`` takes."""
+        if message is not self._message:
+            self._message = message
+            lots = self._lots_of
+            if isinstance(message, BarData):
+                self._budgets = dict.fromkeys((1, -1), lots(message.volume, share))
+            else:
+                self._budgets = {
+                    1: lots(message.ask_volume_1, share),
+                    -1: lots(message.bid_volume_1, share),
+                }
+        self._side = sign
+        self.budget = self._budgets[sign]
+
+    def _lots_of(self, volume: float, share: float) -> int:
+        return int(volume * share / self.instrument.lot.from_lots(1) + 1e-9)
+
+    def spend(self, lots: int) -> None:
+        """Take filled lots off the budget; a bar has one for both sides."""
+        self.budget -= lots
+        self._budgets[self._side] = self.budget
+        if isinstance(self._message, BarData):
+            self._budgets[-self._side] = self.budget
 
     def add(self, order: SimOrder) -> None:
-        """Rest an order and widen the reach to it."""
+        """Rest an order and widen the reach to it; one that has yet to meet its first quote is reached by any."""
         self.orders.append(order)
+        if self.on_ticks and not order.rested:
+            self.buy_limit, self.sell_limit = inf, -inf
         level = order.level
         if order.is_limit or order.type is MARKET:
             if order.sign > 0:
@@ -135,12 +181,13 @@ class Book:
             self.buy_stop = min(self.buy_stop, level)
         else:
             self.sell_stop = max(self.sell_stop, level)
+        self.low_reach = max(self.buy_limit, self.sell_stop)
+        self.high_reach = min(self.sell_limit, self.buy_stop)
 
     def refresh(self) -> None:
         """Drop dead orders and measure the reach anew; called after any change but an addition."""
         orders = [order for order in self.orders if order.live]
         self.orders = []
-        self.buy_limit = self.sell_stop = -inf
-        self.sell_limit = self.buy_stop = inf
+        self._forget_reach()
         for order in orders:
             self.add(order)

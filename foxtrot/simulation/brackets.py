@@ -1,4 +1,7 @@
-"""Stops and targets that come with an entry: born at its first fill, growing with it, gone with its position."""
+"""Stops and targets that come with an entry: born at its first fill, growing with it, gone with its position.
+
+What an entry still fills after its stop or target has ended it gets a new pair, so no part of a position is left bare.
+"""
 
 from __future__ import annotations
 
@@ -21,11 +24,14 @@ def attach_children(book: Book, order: SimOrder, lots: int) -> list[SimOrder]:
     Returns:
         The new or changed protective orders, already resting in the book.
     """
-    if order.children:
-        for child in order.children:
-            if child.live:
-                child.lots += lots
-        return [child for child in order.children if child.live]
+    working = [child for child in order.children if child.live]
+    if working:
+        for child in working:
+            child.lots += lots
+        return working
+    order.children = []
+    order.pairs += 1
+    number = str(order.pairs) if order.pairs > 1 else ""
     request = order.request
     volume = book.instrument.lot.from_lots(lots)
     wanted = (
@@ -34,7 +40,7 @@ def attach_children(book: Book, order: SimOrder, lots: int) -> list[SimOrder]:
     )
     for tag, type_, price, trigger in wanted:
         if price or trigger:
-            child_request = _child_request(request, tag, type_, volume, price, trigger)
+            child_request = _child_request(request, tag + number, type_, volume, price, trigger)
             child = SimOrder(child_request, lots, ALWAYS)
             child.protects = True
             order.children.append(child)

@@ -7,15 +7,14 @@ the two callbacks as the same messages that a live venue's adapter sends.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from msgspec.structs import replace
 
 from foxtrot.accounting.instrument import Instrument
 from foxtrot.accounting.ledger import DEFAULT_DIGITS, Currency
 from foxtrot.core.clock import Clock
-from foxtrot.core.constants import Direction, Liquidity, OrderType, Status, TimeInForce
+from foxtrot.core.constants import Direction, Liquidity, OrderType, Status
 from foxtrot.core.errors import ConfigError
 from foxtrot.core.market import MarketView
 from foxtrot.core.objects import (
@@ -24,24 +23,22 @@ from foxtrot.core.objects import (
     CancelRequest,
     ContractData,
     ModifyRequest,
-    OrderData,
     OrderRequest,
     TickData,
     TradeData,
 )
 from foxtrot.simulation.account import SimAccount
-from foxtrot.simulation.book import LIMIT, MARKET, STOP, STOP_LIMIT, UNITS, Book, SimOrder
+from foxtrot.simulation.book import UNITS, Book, SimOrder
 from foxtrot.simulation.brackets import attach_children, cancel_orphans
 from foxtrot.simulation.matching import Matcher
 from foxtrot.simulation.models import ExecutionModel, Finalize, MarketFill
+from foxtrot.simulation.reports import Reports, order_report, refused_change, refused_request
 
-NOTTRADED = Status.NOTTRADED
-PARTTRADED = Status.PARTTRADED
+__all__ = ["AccountSettings", "Reports", "SimulatedExchange"]
+
 ALLTRADED = Status.ALLTRADED
 MAKER = Liquidity.MAKER
 TAKER = Liquidity.TAKER
-GTC = TimeInForce.GTC
-SUPPORTED_TYPES = frozenset({MARKET, LIMIT, STOP, STOP_LIMIT})
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,15 +52,6 @@ class AccountSettings:
     def __post_init__(self) -> None:
         if not self.capital > 0.0:
             raise ConfigError(f"capital must be positive, got {self.capital}")
-
-
-@dataclass(slots=True)
-class Reports:
-    """Where the exchange's reports go."""
-
-    on_order: Callable[[OrderData], None]
-    on_trade: Callable[[TradeData], None]
-    on_account: Callable[[AccountData], None] = field(default=lambda _account: None)
 
 
 class SimulatedExchange:
@@ -100,17 +88,23 @@ class SimulatedExchange:
         self._same_close = model.market_fill is MarketFill.SAME_CLOSE
         self._slippage = model.slippage if model.slippage.ticks or model.slippage.rate else None
         self._trades = 0
+        self._ended = False
 
     def list_contract(self, contract: ContractData, *, on_ticks: bool) -> Book:
         """Open the book of a contract; quotes move it if ``on_ticks``, bars otherwise.
 
         Raises:
-            ConfigError: the contract is in another currency than the account.
+            ConfigError: the contract is in another currency than the account, or keeps long and short apart.
         """
         if contract.currency != self._currency.code:
             raise ConfigError(
                 f"{contract.vt_symbol} is in {contract.currency}, the simulated account in "
                 f"{self._currency.code}; give both the same currency"
+            )
+        if not contract.net_position:
+            raise ConfigError(
+                f"{contract.vt_symbol} keeps long and short positions apart, the simulated exchange nets them; "
+                "give its contract net_position=True"
             )
         instrument = Instrument(contract, self._currency)
         book = Book(instrument, self._market.record(contract.vt_symbol), on_ticks)
@@ -137,7 +131,9 @@ class SimulatedExchange:
     def submit(self, request: OrderRequest) -> None:
         """Take a new order; it fills at once where a quote (or same-close) is there to fill it."""
         book = self.books.get(request.vt_symbol)
-        reason = self._unsupported(request) if book is not None else "no such instrument here"
+        reason = "the data has ended" if self._ended else refused_request(request)
+        if book is None:
+            reason = "no such instrument here"
         lots = 0
         if book is not None and request.volume_mode is UNITS:
             lots = book.instrument.lot.to_lots(request.volume)
@@ -148,31 +144,30 @@ class SimulatedExchange:
         self.orders[request.vt_orderid] = order
         book.add(order)
         self._report(order)
-        last = book.market.last
-        if last is None:
-            return
-        if book.on_ticks and isinstance(last, TickData):
-            bid, ask = last.bid_price_1, last.ask_price_1
-        elif self._same_close and isinstance(last, BarData):
-            bid = ask = last.close_price
+        self._meet_present(book, order)
+
+    def _meet_present(self, book: Book, order: SimOrder) -> None:
+        """Match an order that has just come with the present quote; same-close, with a bar that closes this moment."""
+        last, now = book.market.last, self._clock.now()
+        if isinstance(last, TickData):
+            present = book.on_ticks
         else:
-            return
-        self._matcher.match_arrival(book, order, bid, ask, self._clock.now())
+            present = self._same_close and last is not None and last.ts_event == now
+        if last is not None and present:
+            self._matcher.match_arrival(book, order, last, now)
 
     def modify(self, request: ModifyRequest) -> None:
-        """Change price, trigger or total volume of a working order; it keeps its place."""
+        """Change price, trigger or total volume of a working order; it keeps its place, or is told why not."""
         order = self.orders.get(request.vt_orderid)
         if order is None or not order.live:
             return
         book = self.books[order.request.vt_symbol]
+        reason = refused_change(order, request, book)
+        if reason:
+            self._report(order, f"change refused: {reason}")
+            return
         if request.volume is not None:
-            lots = book.instrument.lot.to_lots(request.volume)
-            if lots <= order.filled:
-                self._report(
-                    order, f"change refused: {request.volume:g} is not above what has traded"
-                )
-                return
-            order.lots = lots
+            order.lots = book.instrument.lot.to_lots(request.volume)
         changed = order.request
         if request.price is not None:
             changed = replace(changed, price=request.price)
@@ -183,10 +178,7 @@ class SimulatedExchange:
         order.set_level()
         book.refresh()
         self._report(order)
-        last = book.market.last
-        if book.on_ticks and isinstance(last, TickData):
-            now = self._clock.now()
-            self._matcher.match_arrival(book, order, last.bid_price_1, last.ask_price_1, now)
+        self._meet_present(book, order)
 
     def cancel(self, request: CancelRequest) -> None:
         """Cancel a working order; one that has ended stays as it is."""
@@ -194,18 +186,6 @@ class SimulatedExchange:
         if order is not None and order.live:
             self._finish(order, Status.CANCELLED, "")
             self.books[order.request.vt_symbol].refresh()
-
-    def _unsupported(self, request: OrderRequest) -> str:
-        if request.type not in SUPPORTED_TYPES:
-            return f"order type {request.type.value} is not supported by the simulated exchange"
-        if request.time_in_force is not GTC:
-            return (
-                f"time in force {request.time_in_force.value} is not supported by the simulated exchange; "
-                "use GTC"
-            )
-        if request.post_only or request.display_volume or request.trailing_offset:
-            return "post_only, display_volume and trailing_offset are not supported by the simulated exchange"
-        return ""
 
     # --- market data ----------------------------------------------------------------------------------------
 
@@ -221,40 +201,54 @@ class SimulatedExchange:
 
     def _execute(self, book: Book, order: SimOrder, price: float, taker: bool, ts: int) -> None:
         """Fill what may be filled of an order at a price, or refuse it with a reason."""
-        request = order.request
-        instrument = book.instrument
         slip = 0.0
         if taker and self._slippage is not None and not order.is_limit:
-            slip = self._slippage.amount(price, instrument.contract.pricetick)
+            slip = self._slippage.amount(price, book.instrument.contract.pricetick)
             price += slip * order.sign
-        if order.lots == 0:
-            order.lots = self.account.size(book, request, price, taker, self.books.values())
-            if order.lots == 0:
-                self._finish(
-                    order, Status.REJECTED, f"too little money for one lot at {price:.10g}"
-                )
-                return
-            self._report(order)
+        lots = self._fillable(book, order, price, taker)
+        if lots:
+            if book.budget >= 0:
+                book.spend(lots)
+            self._fill(book, order, lots, price, taker, ts, slip)
+
+    def _fillable(self, book: Book, order: SimOrder, price: float, taker: bool) -> int:
+        """Lots of an order that can be filled now; one that nothing can be filled of any more ends with a reason."""
+        if order.lots == 0 and not self._size(book, order, price, taker):
+            return 0
         lots = order.lots - order.filled
-        if request.reduce_only:
-            lots = min(lots, max(0, -order.sign * book.held.get(request.strategy, 0)))
-            if lots == 0:
-                self._finish(order, Status.CANCELLED, "nothing to close")
-                return
-            if lots < order.lots - order.filled:
-                order.lots = order.filled + lots
-                self._report(order)
+        closes = order.request.reduce_only
+        if closes:
+            lots = self._reducible(book, order)
         if book.budget >= 0:
             lots = min(lots, book.budget)
-            if lots == 0:
-                return
-            book.budget -= lots
-        reason = self.account.refusal(book, order.sign * lots, price, taker, self.books.values())
-        if reason:
-            done = Status.CANCELLED if order.filled else Status.REJECTED
-            self._finish(order, done, reason)
-            return
-        self._fill(book, order, lots, price, taker, ts, slip)
+        if lots and not closes:
+            reason = self.account.refusal(book, order.sign * lots, price, taker)
+            if reason:
+                done = Status.CANCELLED if order.filled else Status.REJECTED
+                self._finish(order, done, reason)
+                return 0
+        return lots
+
+    def _size(self, book: Book, order: SimOrder, price: float, taker: bool) -> bool:
+        """Turn cash or a fraction of equity into lots at the price of the fill, or reject the order."""
+        books = self.books.values()
+        order.lots = self.account.size(book, order.request, price, taker, books)
+        if not order.lots:
+            self._finish(order, Status.REJECTED, f"too little money for one lot at {price:.10g}")
+            return False
+        self._report(order)
+        return True
+
+    def _reducible(self, book: Book, order: SimOrder) -> int:
+        """Lots of a closing order that there is something to close for; the order is cut to them, or ends."""
+        lots = order.lots - order.filled
+        held = max(0, -order.sign * book.held.get(order.request.strategy, 0))
+        if held == 0:
+            self._finish(order, Status.CANCELLED, "nothing to close")
+        elif held < lots:
+            order.lots = order.filled + held
+            self._report(order)
+        return min(lots, held)
 
     def _fill(
         self,
@@ -303,13 +297,22 @@ class SimulatedExchange:
             for child in attach_children(book, order, lots):
                 self.orders[child.request.vt_orderid] = child
                 self._report(child)
-        if order.partner is not None and not order.live and order.partner.live:
-            self._finish(order.partner, Status.CANCELLED, "the other side of the bracket filled")
-        for orphan in cancel_orphans(book, strategy):
-            self._finish(orphan, Status.CANCELLED, "the position that it protects is closed")
+        if order.partner is not None and order.partner.live:
+            self._shrink_partner(order, order.partner, lots)
+        if len(book.orders) > 1:  # an order alone in its book leaves no orphan
+            for orphan in cancel_orphans(book, strategy):
+                self._finish(orphan, Status.CANCELLED, "the position that it protects is closed")
+
+    def _shrink_partner(self, order: SimOrder, partner: SimOrder, lots: int) -> None:
+        """One side of a bracket has filled lots: the other has as much less to close."""
+        if not order.live or partner.lots - lots <= partner.filled:
+            self._finish(partner, Status.CANCELLED, "the other side of the bracket filled")
+        else:
+            partner.lots -= lots
+            self._report(partner)
 
     def _trigger(self, order: SimOrder) -> None:
-        """A stop-limit's trigger was reached: it works as a limit now."""
+        """Its trigger was reached: a stop-limit works as a limit now, the rest of a stop at market."""
         order.status = Status.TRIGGERED
         order.set_level()
         self._report(order)
@@ -321,43 +324,13 @@ class SimulatedExchange:
 
     def _report(self, order: SimOrder, reason: str = "") -> None:
         """Say how an order stands; its fills are reported as trades."""
-        request = order.request
-        book = self.books.get(request.vt_symbol)
-        from_lots = book.instrument.lot.from_lots if book is not None else float
-        now = self._clock.now()
-        self._reports.on_order(
-            OrderData(
-                request.vt_orderid,
-                request.vt_symbol,
-                request.direction,
-                request.type,
-                from_lots(order.lots),
-                request.price,
-                request.trigger_price,
-                PARTTRADED if order.live and order.filled else order.status,
-                from_lots(order.filled),
-                0.0,
-                request.offset,
-                request.time_in_force,
-                request.expire_ts,
-                request.reduce_only,
-                request.volume_mode,
-                request.volume,
-                request.strategy,
-                request.reference,
-                request.parent_orderid,
-                reason,
-                now,
-                now,
-                "",
-                request.account,
-            )
-        )
+        book = self.books.get(order.request.vt_symbol)
+        self._reports.on_order(order_report(order, book, self._clock.now(), reason))
 
     # --- the end --------------------------------------------------------------------------------------------
 
     def finalize(self) -> None:
-        """Do what the model says with positions that are still open after the last event."""
+        """Do what the model says with positions that are still open after the last event; no order is taken after."""
         if self.model.finalize is Finalize.NONE:
             return
         for book in self.books.values():
@@ -369,6 +342,7 @@ class SimulatedExchange:
                 if held and book.market.last is not None:
                     self._close_out(book, strategy, held)
             book.refresh()
+        self._ended = True
 
     def _close_out(self, book: Book, strategy: str, held: int) -> None:
         last = book.market.last

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from enum import StrEnum
+from math import inf, isfinite
 
 from foxtrot.core.errors import ConfigError
 
@@ -53,12 +54,12 @@ class FeeModel:
         rate: fraction of the notional (0.002 is 0.2 %).
         per_unit: currency per unit of volume.
         per_trade: currency per fill.
-        minimum: the least that a fill costs, in currency.
+        minimum: the least that a fill costs, in currency; 0 for none, so that rebates are paid out.
         maker_rate: rate of fills that rested in the book; ``rate`` by default; may be negative (a rebate).
-        taker_rate: rate of fills that took liquidity; ``rate`` by default.
+        taker_rate: rate of fills that took liquidity; ``rate`` by default; may be negative too.
 
     Raises:
-        ConfigError: a figure other than the maker rate is negative.
+        ConfigError: a figure is NaN or infinite, or one that is no maker or taker rate is negative.
     """
 
     rate: float = 0.0
@@ -70,8 +71,12 @@ class FeeModel:
 
     def __post_init__(self) -> None:
         for name in ("rate", "per_unit", "per_trade", "minimum"):
-            if not getattr(self, name) >= 0.0:
+            if not 0.0 <= getattr(self, name) < inf:
                 raise ConfigError(f"fee {name} must not be negative, got {getattr(self, name)}")
+        for name in ("maker_rate", "taker_rate"):
+            rate = getattr(self, name)
+            if rate is not None and not isfinite(rate):
+                raise ConfigError(f"fee {name} must be finite, got {rate}")
 
     @property
     def is_free(self) -> bool:
@@ -90,7 +95,7 @@ class FeeModel:
         side = self.taker_rate if taker else self.maker_rate
         rate = self.rate if side is None else side
         fee = notional * rate + volume * self.per_unit + self.per_trade
-        return fee if fee >= self.minimum else self.minimum
+        return self.minimum if self.minimum and fee < self.minimum else fee
 
     def describe(self) -> str:
         """The model in words."""
@@ -120,9 +125,9 @@ class SlippageModel:
     rate: float = 0.0
 
     def __post_init__(self) -> None:
-        if not (self.ticks >= 0.0 and self.rate >= 0.0):
+        if not (0.0 <= self.ticks < inf and 0.0 <= self.rate < 1.0):
             raise ConfigError(
-                f"slippage must not be negative, got ticks {self.ticks}, rate {self.rate}"
+                f"slippage must not be negative, and its rate below 1, got ticks {self.ticks}, rate {self.rate}"
             )
 
     def amount(self, price: float, pricetick: float) -> float:
@@ -166,7 +171,7 @@ class ExecutionModel:
     finalize: Finalize = Finalize.NONE
 
     def __post_init__(self) -> None:
-        if not self.leverage > 0.0:
+        if not 0.0 < self.leverage < inf:
             raise ConfigError(f"leverage must be positive, got {self.leverage}")
         if self.volume_share is not None and not 0.0 < self.volume_share <= 1.0:
             raise ConfigError(f"volume_share must lie in (0, 1], got {self.volume_share}")
@@ -206,6 +211,6 @@ class ExecutionModel:
             "Volume per fill": share,
             "Commission": self.fees.describe(),
             "Slippage": self.slippage.describe(),
-            "Leverage": f"{self.leverage:.6g}",
+            "Leverage": f"{self.leverage:.6g}; open positions are never closed by a margin call",
             "Open positions at the end": finalize[self.finalize],
         }

@@ -15,6 +15,7 @@ from foxtrot.core.errors import OrderError, StrategyError
 from foxtrot.core.event_engine import EventEngine
 from foxtrot.core.ids import IdSource
 from foxtrot.core.objects import (
+    ACTIVE_STATUSES,
     BarData,
     CancelRequest,
     ContractData,
@@ -138,7 +139,10 @@ class StrategyContext:
             OrderError: it is malformed; the message names the field and the nearest good value.
         """
         if not self.trading:
-            raise StrategyError(f"strategy {self.name} is not trading (stopped, or in ERROR)")
+            raise StrategyError(
+                f"strategy {self.name} is not trading: it is warming up, stopped, or in ERROR; "
+                "ask self.is_trading where a generator's callback sends orders"
+            )
         type_ = _TYPES[price is not None, stop is not None]
         ids = self.ids
         ids.last += 1
@@ -223,7 +227,7 @@ class StrategyContext:
         """Fold an order event: ``orders`` holds those that work."""
         vt_orderid = order.vt_orderid
         self.pending.pop(vt_orderid, None)
-        if order.is_active():
+        if order.status in ACTIVE_STATUSES:
             self.orders[vt_orderid] = order
         else:
             self.orders.pop(vt_orderid, None)
@@ -244,5 +248,6 @@ class StrategyContext:
 
     def log(self, msg: str, level: int) -> None:
         """Write to the log, stamped with the clock's time."""
-        self._logger.log(level, "%s", msg)
-        self.event_engine.publish(self._log_topic, LogData(msg, level, self.name, self.clock.now()))
+        now = self.clock.now()
+        self._logger.log(level, "%s", msg, extra={"ts_event": now})
+        self.event_engine.publish(self._log_topic, LogData(msg, level, self.name, now))

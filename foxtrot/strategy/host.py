@@ -161,7 +161,8 @@ class StrategyHost:
         self.context.trading = False
         if self.state is not StrategyState.ERROR:
             self.state = state
-        self._set_hooks(live=False)
+        for handler in self.handlers.values():
+            handler.end()
 
     def _set_hooks(self, *, live: bool) -> None:
         for handler in self.handlers.values():

@@ -19,7 +19,9 @@ def load_strategy_class(path: str) -> type[Strategy]:
         ConfigError: no such file, module or class, or it is not a ``Strategy``; what the module raised while it was
             imported is chained.
     """
-    location, _, class_name = path.partition(":")
+    location, colon, class_name = path.rpartition(":")
+    if not colon or path.endswith(".py"):  # the colon of a drive
+        location, class_name = path, ""
     module = _load_module(location, path)
     if not class_name:
         return _only_strategy(module, path)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Mapping
+from copy import deepcopy
 from typing import Any, ClassVar, get_origin, get_type_hints
 
 import msgspec
@@ -17,8 +18,12 @@ from foxtrot.core.errors import ConfigError
 
 
 def parameters_of(cls: type) -> dict[str, Any]:
-    """Parameter names and defaults of a strategy class, base classes first."""
-    hints = get_type_hints(cls)
+    """Parameter names and defaults of a strategy class, base classes first.
+
+    Raises:
+        ConfigError: an annotation cannot be resolved.
+    """
+    hints = _hints(cls)
     found: dict[str, Any] = {}
     for base in reversed(cls.__mro__):
         for name in vars(base).get("__annotations__", {}):
@@ -30,14 +35,24 @@ def parameters_of(cls: type) -> dict[str, Any]:
     return found
 
 
+def _hints(cls: type) -> dict[str, Any]:
+    try:
+        return get_type_hints(cls)
+    except NameError as error:
+        raise ConfigError(
+            f"{cls.__name__}: the annotation of an attribute cannot be resolved ({error}); import that name in the "
+            "strategy's module, outside of TYPE_CHECKING"
+        ) from error
+
+
 def check_setting(cls: type, setting: Mapping[str, Any]) -> dict[str, Any]:
-    """All parameters with their values: the defaults, overridden by ``setting``.
+    """All parameters with their values: copies of the defaults, overridden by ``setting``.
 
     Raises:
         ConfigError: a name is unknown or a value is of the wrong type.
     """
-    values = parameters_of(cls)
-    hints = get_type_hints(cls)
+    values = deepcopy(parameters_of(cls))
+    hints = _hints(cls)
     for name, value in setting.items():
         if name not in values:
             near = difflib.get_close_matches(name, values, n=1)

@@ -23,7 +23,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 from foxtrot.core.constants import Direction, Interval, Offset, TimeInForce, VolumeMode
-from foxtrot.core.errors import OrderError
+from foxtrot.core.errors import ConfigError, OrderError
 from foxtrot.core.objects import (
     BarData,
     ContractData,
@@ -57,7 +57,7 @@ class Strategy:
         setting: parameter values by name.
 
     Raises:
-        ConfigError: a setting is unknown or of the wrong type.
+        ConfigError: a setting is unknown or of the wrong type, or a parameter hides a name of this class.
     """
 
     author: ClassVar[str] = ""
@@ -68,6 +68,12 @@ class Strategy:
         self.name = host.context.name
         self.vt_symbols = tuple(host.context.legs)
         self.parameters = check_setting(type(self), setting)
+        hidden = [name for name in self.parameters if hasattr(Strategy, name) or name in vars(self)]
+        if hidden:
+            raise ConfigError(
+                f"{type(self).__name__}: the parameter {hidden[0]!r} would hide what every strategy has under that "
+                "name; call it otherwise"
+            )
         for name, value in self.parameters.items():
             setattr(self, name, value)
 
@@ -369,6 +375,14 @@ class Strategy:
     def now(self) -> int:
         """The clock's time, ns UTC."""
         return self._context.clock.now()
+
+    @property
+    def is_trading(self) -> bool:
+        """Whether orders can be sent: not before the start, while warming up, and after the end.
+
+        Hooks are only called while they can; a bar generator's callback is called during the warm-up, too.
+        """
+        return self._context.trading
 
     def position(self, vt_symbol: str | None = None) -> StrategyPosition:
         """Our own position in an instrument: ``volume`` (signed units), ``price``, ``is_long``, ..."""

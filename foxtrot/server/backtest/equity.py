@@ -87,29 +87,44 @@ def equity_curve(
     """Mark the account at every point of the price series.
 
     Args:
-        prices: one series per instrument (the first of an instrument is used).
+        prices: bars and quotes of the instruments; where one has both, each mark is the newer of the two.
         trades: fills in order of delivery.
         instruments: how each instrument is booked; all in one currency.
         capital: opening balance.
     """
-    series = {item.vt_symbol: item for item in reversed(prices) if len(item)}
-    if not series:
+    marks = _marks(prices)
+    if not marks:
         empty = np.empty(0)
         return EquityCurve(empty.astype(np.int64), empty, empty.astype(bool), empty)
-    grid = _union([item.ts_event for item in series.values()])
+    grid = _union([ts for ts, _ in marks.values()])
     cash = _cash(grid, trades, instruments, capital)
     value = np.zeros(len(grid))
     gross = np.zeros(len(grid))
     exposed = np.zeros(len(grid), dtype=bool)
-    for vt_symbol, item in series.items():
+    for vt_symbol, (ts, close) in marks.items():
         own = [trade for trade in trades if trade.vt_symbol == vt_symbol]
         if own:
             units, active = _position(grid, own, instruments[vt_symbol])
-            mark = _forward(grid, item) * instruments[vt_symbol].contract.size
+            mark = _forward(grid, ts, close) * instruments[vt_symbol].contract.size
             value += units * mark
             gross += np.abs(units) * mark
             exposed |= active
     return EquityCurve(grid, cash + value, exposed, gross)
+
+
+def _marks(prices: Sequence[PriceSeries]) -> dict[str, tuple[IntArray, FloatArray]]:
+    """Stamps and closes per instrument, in order of time."""
+    marks: dict[str, tuple[IntArray, FloatArray]] = {}
+    for item in prices:
+        ts, close = item.ts_event, item.close_price
+        if item.vt_symbol in marks:
+            ts = np.concatenate((marks[item.vt_symbol][0], ts))
+            close = np.concatenate((marks[item.vt_symbol][1], close))
+            order = np.argsort(ts, kind="stable")
+            ts, close = ts[order], close[order]
+        if len(ts):
+            marks[item.vt_symbol] = ts, close
+    return marks
 
 
 def _union(stamps: list[IntArray]) -> IntArray:
@@ -158,10 +173,10 @@ def _position(
     return units, active
 
 
-def _forward(grid: IntArray, item: PriceSeries) -> FloatArray:
+def _forward(grid: IntArray, ts: IntArray, close: FloatArray) -> FloatArray:
     """Newest close at each grid point; the first close before there is one (nothing is held then)."""
-    if grid is item.ts_event:
-        return item.close_price
-    row = np.searchsorted(item.ts_event, grid, side="right") - 1
-    filled: FloatArray = item.close_price[np.maximum(row, 0)]
+    if grid is ts:
+        return close
+    row = np.searchsorted(ts, grid, side="right") - 1
+    filled: FloatArray = close[np.maximum(row, 0)]
     return filled

@@ -30,7 +30,8 @@ class BacktestSettings:
     Attributes:
         account: opening balance and currency.
         model: conventions of execution.
-        warmup_until: data before this moment (ns UTC; for bars their ``ts_open``) only feeds indicators; 0 for none.
+        warmup_until: what is known at this moment (ns UTC: bars that closed by then, quotes before it) only feeds
+            indicators; 0 for none.
         adapter_name: name of the simulated venue, first part of all ids.
     """
 

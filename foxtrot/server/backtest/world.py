@@ -119,7 +119,11 @@ class BacktestWorld:
         )
 
     def start(self, *, warming: bool) -> None:
-        """Start the strategies; their declared indicators become columns."""
+        """Start the strategies; their declared indicators become columns.
+
+        Raises:
+            StrategyError: an indicator was declared on an instrument without bars.
+        """
         for host in self.hosts:
             host.start(warming=warming)
         self.event_engine.drain()
@@ -129,6 +133,13 @@ class BacktestWorld:
             for symbol in host.handlers
             if host.handlers[symbol].use_columns()
         ]
+        with_bars = {source.book.vt_symbol for source in self.sources if source.is_bars}
+        for _, symbol in taken:
+            if symbol not in with_bars:
+                raise StrategyError(
+                    f"an indicator was declared on {symbol}, which has quotes but no bars to feed it; make bars by "
+                    "self.resample(BarGenerator(...)) and update the indicator in its callback"
+                )
         self.sources = [
             source._replace(
                 leg_handlers=tuple(h for h, s in taken if s == source.book.vt_symbol)
@@ -155,7 +166,7 @@ class BacktestWorld:
             self.event_engine.drain()
 
     def check_accounts(self) -> None:
-        """The OMS and the venue kept their books apart; they must agree to the last minor unit.
+        """The OMS and the venue kept their books apart; they must agree to the last lot and minor unit.
 
         Raises:
             StrategyError: they do not (a fault of the platform, not of the strategy).
@@ -168,6 +179,15 @@ class BacktestWorld:
                         f"books differ after the run: OMS {ledger.balances[code]}, venue {venue} minor units "
                         f"of {code}; please report this with your data and strategy"
                     )
+        held = dict.fromkeys(self.adapter.exchange.books, 0)
+        for leg in self.oms.positions.legs.values():
+            held[leg.instrument.vt_symbol] += leg.book.lots
+        for vt_symbol, book in self.adapter.exchange.books.items():
+            if held[vt_symbol] != book.position.lots:
+                raise StrategyError(
+                    f"positions differ after the run: OMS {held[vt_symbol]}, venue {book.position.lots} lots of "
+                    f"{vt_symbol}; please report this with your data and strategy"
+                )
 
 
 def _first_ts(columns: Columns) -> int:

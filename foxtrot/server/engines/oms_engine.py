@@ -4,23 +4,30 @@ One message is one step: fold it, save what changed in one transaction, then rel
 publish). Nothing is visible before it is saved. Commands come on ``COMMAND_*`` topics, reports of adapters on
 ``REPORT_*``; orders, trades, positions and accounts go out on ``EVENT_*``.
 
+How it starts, saves and halts is in ``oms_life``. A message that is malformed in itself (a number that is not finite,
+no id) is refused and changes nothing.
+
+A send that fails leaves its order UNKNOWN, never rejected. An order id that comes again is not sent again; its owner is
+told how that order stands.
+
 Rows, one per entity: ``orders/<vt_orderid>``, ``trades/<vt_tradeid>``, ``positions/<vt_positionid>``,
-``accounts/<vt_accountid>``, ``contracts/<vt_symbol>``, ``counters/oms``.
+``accounts/<ADAPTER.CURRENCY>``, ``contracts/<vt_symbol>``, ``counters/oms`` (last id minted), ``counters/boot``.
 """
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from math import isfinite
+from typing import Any
 
 from msgspec.structs import replace
 
-from foxtrot.accounting.instrument import Instrument
 from foxtrot.core import events
 from foxtrot.core.constants import Status, VolumeMode
-from foxtrot.core.engine import BaseEngine, EngineOwner
-from foxtrot.core.errors import AccountingError, OrderError
-from foxtrot.core.event_engine import EventEngine, Topic
+from foxtrot.core.engine import EngineOwner
+from foxtrot.core.errors import FoxtrotError, OmsError, OrderError
+from foxtrot.core.event_engine import EventEngine, MessageHandler, Topic
 from foxtrot.core.ids import IdSource
 from foxtrot.core.market import MarketView
 from foxtrot.core.objects import (
@@ -33,16 +40,18 @@ from foxtrot.core.objects import (
     PositionData,
     TradeData,
 )
-from foxtrot.core.validation import check_modify, check_request
+from foxtrot.core.validation import check_max_volume, check_modify, check_request
+from foxtrot.server.engines.oms_life import OmsLife
 from foxtrot.server.engines.oms_queries import OmsQueries
 from foxtrot.server.engines.oms_state import load_state, save_state
-from foxtrot.server.oms.account_manager import AccountManager
+from foxtrot.server.oms.account_manager import AccountManager, key_of
+from foxtrot.server.oms.instrument_manager import InstrumentManager
 from foxtrot.server.oms.order_manager import OrderManager
 from foxtrot.server.oms.position_manager import PositionLeg, PositionManager
+from foxtrot.server.oms.requests import check_id, order_of, storable
 from foxtrot.server.oms.trade_manager import TradeManager
 from foxtrot.server.persistence import MemoryPersistence, Persistence
 
-SUBMITTING = Status.SUBMITTING
 UNITS = VolumeMode.UNITS
 
 RiskCheck = Callable[[OrderRequest, "OmsEngine"], str]
@@ -54,7 +63,7 @@ def accept_all(_request: OrderRequest, _oms: OmsEngine) -> str:
     return ""
 
 
-class OmsEngine(OmsQueries, BaseEngine):
+class OmsEngine(OmsQueries, OmsLife):
     """Orders, trades, positions, accounts and contracts of one process.
 
     Args:
@@ -64,6 +73,9 @@ class OmsEngine(OmsQueries, BaseEngine):
         market: newest prices, for unrealised profit; made and fed from events by default.
         risk: looks at every request before it is written.
         digits: decimal places per currency code; 8 by default.
+
+    Attributes:
+        duplicates: orders, reports and fills that came again and changed nothing.
     """
 
     def __init__(
@@ -76,60 +88,63 @@ class OmsEngine(OmsQueries, BaseEngine):
         risk: RiskCheck = accept_all,
         digits: dict[str, int] | None = None,
     ) -> None:
-        BaseEngine.__init__(self, main_engine, event_engine, "oms")
-        self.persistence = persistence if persistence is not None else MemoryPersistence()
+        if persistence is None:
+            persistence = MemoryPersistence()
+        OmsLife.__init__(self, main_engine, event_engine, persistence)
         self.risk = risk
-        self.contracts: dict[str, ContractData] = {}
-        self.orders = OrderManager(self._lot_of)
+        self.orders = OrderManager()
         self.trades = TradeManager()
         self.accounts = AccountManager(digits)
-        self.positions = PositionManager(self.instrument)
+        self.instruments = InstrumentManager(self.accounts.currency, self._warn_of_unknown)
+        self.contracts = self.instruments.contracts
+        self.instrument = self.instruments.instrument
+        self.positions = PositionManager(self.instrument, self._warn_of_unmatched)
         self.ids = IdSource("oms")
         self.duplicates = 0
         self.market = market if market is not None else MarketView()
-        self._instruments: dict[tuple[str, str], Instrument] = {}
         self._topics: dict[str, tuple[Topic, Topic]] = {}
         self._position_topics: dict[str, tuple[Topic, Topic]] = {}
         self._command_order = event_engine.topic(events.COMMAND_ORDER)
-        self._logger = logging.getLogger("foxtrot.oms")
-        self._subscribe(feeds_market=market is None)
+        if market is None:
+            event_engine.subscribe(events.EVENT_TICK, self.market.update)
+            event_engine.subscribe(events.EVENT_BAR, self.market.update)
 
-    def _subscribe(self, feeds_market: bool) -> None:
-        subscribe = self.event_engine.subscribe
-        subscribe(events.COMMAND_ORDER, self.on_order_request)
-        subscribe(events.COMMAND_MODIFY, self.on_modify_request)
-        subscribe(events.COMMAND_CANCEL, self.on_cancel_request)
-        subscribe(events.REPORT_ORDER, self.on_order_report)
-        subscribe(events.REPORT_TRADE, self.on_trade_report)
-        subscribe(events.REPORT_POSITION, self.on_position_report)
-        subscribe(events.REPORT_ACCOUNT, self.on_account_report)
-        subscribe(events.REPORT_CONTRACT, self.on_contract_report)
-        if feeds_market:
-            subscribe(events.EVENT_TICK, self.market.update)
-            subscribe(events.EVENT_BAR, self.market.update)
+    def handlers(self) -> dict[str, MessageHandler]:
+        """The working handlers by topic."""
+        return {
+            events.COMMAND_ORDER: self.on_order_request,
+            events.COMMAND_MODIFY: self.on_modify_request,
+            events.COMMAND_CANCEL: self.on_cancel_request,
+            events.REPORT_ORDER: self.on_order_report,
+            events.REPORT_TRADE: self.on_trade_report,
+            events.REPORT_POSITION: self.on_position_report,
+            events.REPORT_ACCOUNT: self.on_account_report,
+            events.REPORT_CONTRACT: self.on_contract_report,
+        }
+
+    def read_state(self) -> None:  # noqa: D102 - inherits
+        load_state(self)
+
+    def write_state(self) -> None:  # noqa: D102 - inherits
+        save_state(self)
 
     # --- commands -------------------------------------------------------------------------------------------
 
     def on_order_request(self, request: OrderRequest) -> None:
         """Write a new order down, then send it; or deny it and say why."""
         vt_orderid = request.vt_orderid
-        if vt_orderid in self.orders.orders:
+        known = self.orders.orders.get(vt_orderid)
+        if known is not None:
             self.duplicates += 1
-            self._log(f"order id {vt_orderid} came again and was ignored", logging.WARNING)
+            self._log(f"order id {vt_orderid} came again and was not sent again", logging.WARNING)
+            self._publish_order(known)
             return
-        reason = ""
-        try:
-            request = self._checked(request)
-        except OrderError as error:
-            reason = str(error)
-        order = _order_of(request, self.clock.now())
+        request, reason = self._judged(request)
+        order = order_of(request, self.clock.now())
         self.orders.add(order)
-        reason = reason or self.risk(request, self)
         if reason:
             order = self.orders.deny(order, reason)
-        self.persistence.save_many(
-            [("orders/" + vt_orderid, order), ("counters/oms", self.ids.last)]
-        )
+        self._save([("orders/" + vt_orderid, order), ("counters/oms", self.ids.last)])
         self._publish_order(order)
         if not reason:
             self._send(request, order)
@@ -148,6 +163,8 @@ class OmsEngine(OmsQueries, BaseEngine):
         route = self.main_engine.get_route(order.adapter_name)
         if route is not None:
             route.modify_order(request)
+        else:
+            self._log(f"cannot modify order {order.vt_orderid}: {_no_route(order)}", logging.ERROR)
 
     def on_cancel_request(self, request: CancelRequest) -> None:
         """Pass a cancellation on to the venue; what became of it comes back as a report."""
@@ -157,37 +174,60 @@ class OmsEngine(OmsQueries, BaseEngine):
         route = self.main_engine.get_route(order.adapter_name)
         if route is not None:
             route.cancel_order(request)
+        else:
+            self._log(f"cannot cancel order {order.vt_orderid}: {_no_route(order)}", logging.ERROR)
 
     def submit(self, request: OrderRequest, adapter: str) -> str:
         """Queue a request under an id minted here (unless it has one) and return the id; any thread may call.
 
-        The counter is saved with the order, so an id is never minted twice.
+        The counter is saved with the order, and the id names the boot, so an id is never minted twice, not even one
+        that was minted just before a crash and never written.
+
+        Raises:
+            OmsError: the OMS is halted.
+            OrderError: the request has an id that is not ``ADAPTER.id``.
         """
-        if not request.vt_orderid:
+        if not self.loaded and not self.halted:
+            self.event_engine.call(self.load_state)
+        if self.halted:
+            raise OmsError(f"order refused, the OMS is halted: {self.halted}")
+        if request.vt_orderid:
+            check_id(request)
+        else:
             request = replace(request, vt_orderid=f"{adapter}.{self.ids.next()}")
         self.event_engine.put_topic(self._command_order, request)
         return request.vt_orderid
 
-    def _checked(self, request: OrderRequest) -> OrderRequest:
-        """The request with prices on the tick.
+    def _judged(self, request: OrderRequest) -> tuple[OrderRequest, str]:
+        """The request with prices on the tick, and why it is refused (empty where it is not).
 
         Raises:
-            OrderError: it is malformed, or its contract is unknown.
+            OrderError: its id is not ``ADAPTER.id``, so that it cannot even be written down.
         """
-        if request.vt_symbol not in self.contracts:
-            raise OrderError(
-                f"no contract {request.vt_symbol} is known; subscribe to it or connect its adapter first"
-            )
-        adapter = request.vt_orderid.partition(".")[0]
-        instrument = self.instrument(adapter, request.vt_symbol)
-        return check_request(request, instrument.tick, instrument.lot)
+        adapter = check_id(request)
+        try:
+            contract = self.contracts.get(request.vt_symbol)
+            if contract is None:
+                raise OrderError(
+                    f"no contract {request.vt_symbol} is known; subscribe to it or connect its adapter first"
+                )
+            instrument = self.instrument(adapter, request.vt_symbol)
+            request = check_request(request, instrument.tick, instrument.lot)
+            if contract.max_volume and request.volume_mode is UNITS:
+                check_max_volume(request, contract.max_volume)
+        except OrderError as error:
+            return storable(request), str(error)
+        try:
+            return request, self.risk(request, self)
+        except Exception as error:
+            self._logger.exception("the risk check failed on %s", request)
+            return request, f"the risk check failed: {error!r}"
 
     def _send(self, request: OrderRequest, order: OrderData) -> None:
         """Release a written order to its venue; a failure in between leaves it UNKNOWN, never rejected."""
         route = self.main_engine.get_route(request.vt_orderid.partition(".")[0])
         if route is None:
-            reason = f"no adapter {order.adapter_name} is connected"
-            self.on_order_report(replace(order, status=Status.REJECTED, reason=reason))
+            self.on_order_report(replace(order, status=Status.REJECTED, reason=_no_route(order)))
             return
         try:
             route.send_order(request)
@@ -207,47 +247,84 @@ class OmsEngine(OmsQueries, BaseEngine):
     # --- reports --------------------------------------------------------------------------------------------
 
     def on_order_report(self, report: OrderData) -> None:
-        """Fold what a venue says of an order."""
+        """Fold what a venue says of an order.
+
+        Raises:
+            OmsError: a number in the report is not finite; nothing was changed.
+        """
+        numbers = report.volume + report.traded + report.average_price
+        if not isfinite(numbers + report.price + report.trigger_price):
+            raise OmsError(f"a report was refused, it has a number that is not finite: {report}")
         order = self.orders.fold_report(report)
         if order is None:
             self.duplicates += 1
             return
-        self.persistence.save_many([("orders/" + order.vt_orderid, order)])
+        self._save([("orders/" + order.vt_orderid, order)])
         self._publish_order(order)
 
     def on_trade_report(self, trade: TradeData) -> None:
-        """Fold a fill into its order, position and account, once."""
-        if not self.trades.fold(trade):
+        """Fold a fill into its order, position and account, once.
+
+        Raises:
+            OmsError: it cannot be booked, or not saved; the OMS is halted.
+        """
+        if trade.vt_tradeid in self.trades.trades:
             self.duplicates += 1
             return
+        try:  # what may raise comes first and changes nothing where it does
+            fee, fee_code = self._fee_of(trade) if trade.commission else (0, "")
+            leg, realized = self.positions.fold(trade)
+        except (FoxtrotError, ValueError, OverflowError) as error:
+            raise self._halt(f"booking the fill {trade}", error) from error
         order = self.orders.fold_trade(trade)
         if trade.strategy != order.strategy:
             trade = replace(trade, strategy=order.strategy)
-            self.trades.restore(trade)
-        leg, realized = self.positions.fold(trade)
-        currency = leg.instrument.currency
-        fee = currency.to_minor(trade.commission) if trade.commission else 0
+        self.trades.fold(trade)
+        code = leg.instrument.currency.code
+        rows: list[tuple[str, Any]] = []
+        if (
+            fee_code and fee_code != code
+        ):  # paid in another currency: no part of the position's own result
+            self.accounts.book(leg.adapter, fee_code, 0, fee)
+            state = self.accounts.state(leg.adapter, fee_code)
+            rows.append((f"accounts/{leg.adapter}.{fee_code}", state))
+            fee = 0
         leg.book.commission += fee
-        self.accounts.book(leg.adapter, currency.code, realized, fee)
-        account = f"{leg.adapter}.{currency.code}"
-        self.persistence.save_many(
-            [
-                ("orders/" + order.vt_orderid, order),
-                ("trades/" + trade.vt_tradeid, trade),
-                ("positions/" + leg.key, leg.state()),
-                ("accounts/" + account, self.accounts.state(leg.adapter, currency.code)),
-            ]
+        self.accounts.book(leg.adapter, code, realized, fee)
+        rows += (
+            ("orders/" + order.vt_orderid, order),
+            ("trades/" + trade.vt_tradeid, trade),
+            ("positions/" + leg.key, leg.state()),
+            (f"accounts/{leg.adapter}.{code}", self.accounts.state(leg.adapter, code)),
         )
+        self._save(rows)
         self._publish_order(order)
         event_engine = self.event_engine
         event_engine.publish(self._topics_of(order.strategy)[1], trade)
         self._publish_position(leg)
 
+    def _fee_of(self, trade: TradeData) -> tuple[int, str]:
+        """A fill's commission in minor units, and the currency it was paid in (the contract's where none is said)."""
+        adapter = trade.adapter_name
+        code = trade.commission_currency
+        if not code:
+            code = self.instrument(adapter, trade.vt_symbol).currency.code
+        return self.accounts.currency(adapter, code).to_minor(trade.commission), code
+
     def on_position_report(self, report: PositionData) -> None:
         """Take up a position that the venue held before our first fill."""
         leg = self.positions.fold_report(report)
         if leg is not None:
-            self.persistence.save_many([("positions/" + leg.key, leg.state())])
+            self._save([("positions/" + leg.key, leg.state())])
+            self._publish_position(leg)
+
+    def roll_day(self) -> None:
+        """A new trading day begins: all that is held is yesterday's from here on."""
+        self.load_state()
+        self.positions.roll_day()
+        legs = list(self.positions.legs.values())
+        self._save([("positions/" + leg.key, leg.state()) for leg in legs])
+        for leg in legs:
             self._publish_position(leg)
 
     def on_account_report(self, report: AccountData) -> None:
@@ -259,51 +336,30 @@ class OmsEngine(OmsQueries, BaseEngine):
                 f"{report.currency}; the venue's is taken over",
                 logging.WARNING,
             )
-        state = self.accounts.state(report.adapter_name, report.currency)
-        self.persistence.save_many([("accounts/" + report.vt_accountid, state)])
-        topic = self.event_engine.topic(events.EVENT_ACCOUNT + report.vt_accountid)
-        self.event_engine.publish(topic, report)
+        adapter, code = key_of(report)
+        account = f"{adapter}.{code}"
+        self._save([("accounts/" + account, self.accounts.state(adapter, code))])
+        topic = self.event_engine.topic(events.EVENT_ACCOUNT + account)
+        self.event_engine.publish(topic, self.accounts.snapshot(adapter, code, report.ts_event))
 
     def on_contract_report(self, contract: ContractData) -> None:
-        """Take up a contract; a changed one replaces it where nothing has been booked on it."""
-        self.contracts[contract.vt_symbol] = contract
-        key = (contract.adapter_name, contract.vt_symbol)
-        if key in self._instruments and not self._is_booked(key):
-            del self._instruments[key]
-        self.persistence.save_many([("contracts/" + contract.vt_symbol, contract)])
+        """Take up a contract; an open position keeps the units that it was booked in."""
+        contract, warning = self.instruments.replace(contract, self.positions.rebind)
+        if warning:
+            self._log(warning, logging.ERROR)
+        self._save([("contracts/" + contract.vt_symbol, contract)])
         topic = self.event_engine.topic(events.EVENT_CONTRACT + contract.vt_symbol)
         self.event_engine.publish(topic, contract)
 
-    def _is_booked(self, key: tuple[str, str]) -> bool:
-        return any(
-            (leg.adapter, leg.instrument.vt_symbol) == key for leg in self.positions.legs.values()
+    def _warn_of_unknown(self, vt_symbol: str) -> None:
+        self._log(f"{vt_symbol} has no contract; it is booked at size 1, in USD", logging.ERROR)
+
+    def _warn_of_unmatched(self, trade: TradeData, units: float) -> None:
+        self._log(
+            f"fill {trade.vt_tradeid} closes {units:g} units of {trade.vt_symbol} more than are known to be held; they "
+            f"count as opened at the fill's price: ask the adapter for its positions",
+            logging.ERROR,
         )
-
-    # --- instruments ----------------------------------------------------------------------------------------
-
-    def instrument(self, adapter: str, vt_symbol: str) -> Instrument:
-        """The instrument of a contract at an adapter; a fill without a contract is booked at size 1, lot 1e-8."""
-        key = (adapter, vt_symbol)
-        instrument = self._instruments.get(key)
-        if instrument is None:
-            contract = self.contracts.get(vt_symbol)
-            if contract is None:
-                contract = ContractData(vt_symbol, min_volume=1e-8, adapter_name=adapter)
-                self._log(
-                    f"{vt_symbol} has no contract; it is booked at size 1, in USD", logging.ERROR
-                )
-            try:
-                instrument = Instrument(
-                    contract, self.accounts.currency(adapter, contract.currency)
-                )
-            except AccountingError as error:
-                raise OrderError(str(error)) from error
-            self._instruments[key] = instrument
-        return instrument
-
-    def _lot_of(self, vt_symbol: str) -> float:
-        contract = self.contracts.get(vt_symbol)
-        return contract.min_volume if contract is not None else 1e-8
 
     # --- publishing -----------------------------------------------------------------------------------------
 
@@ -320,7 +376,10 @@ class OmsEngine(OmsQueries, BaseEngine):
         return topics
 
     def _publish_order(self, order: OrderData) -> None:
-        self.event_engine.publish(self._topics_of(order.strategy)[0], order)
+        """Queue an order's state; done thrice an order, so without a further call."""
+        topic = (self._topics.get(order.strategy) or self._topics_of(order.strategy))[0]
+        if topic.handlers:
+            self.event_engine.queue.append((topic, order))
 
     def _publish_position(self, leg: PositionLeg) -> None:
         """Publish a position and its account, built only where somebody listens."""
@@ -341,51 +400,6 @@ class OmsEngine(OmsQueries, BaseEngine):
             account = self.accounts.snapshot(leg.adapter, code, leg.ts_event)
             self.event_engine.publish(account_topic, account)
 
-    def _log(self, msg: str, level: int) -> None:
-        self._logger.log(level, "%s", msg)
-        self.main_engine.write_log(msg, "oms", level)
 
-    # --- state ----------------------------------------------------------------------------------------------
-
-    def load_state(self) -> None:
-        """Restore everything from persistence; orders that were in flight come back as UNKNOWN."""
-        load_state(self)
-
-    def save_state(self) -> None:
-        """Write everything in one transaction (each step has done so already; this is the last look)."""
-        save_state(self)
-
-    def close(self) -> None:
-        """Save for the last time and close the persistence."""
-        self.save_state()
-        self.persistence.close()
-
-
-def _order_of(request: OrderRequest, now: int) -> OrderData:
-    """The order that a request asks for, before anyone has seen it."""
-    return OrderData(
-        request.vt_orderid,
-        request.vt_symbol,
-        request.direction,
-        request.type,
-        request.volume if request.volume_mode is UNITS else 0.0,
-        request.price,
-        request.trigger_price,
-        SUBMITTING,
-        0.0,
-        0.0,
-        request.offset,
-        request.time_in_force,
-        request.expire_ts,
-        request.reduce_only,
-        request.volume_mode,
-        request.volume,
-        request.strategy,
-        request.reference,
-        request.parent_orderid,
-        "",
-        now,
-        now,
-        "",
-        request.account,
-    )
+def _no_route(order: OrderData) -> str:
+    return f"no adapter {order.adapter_name} is connected"

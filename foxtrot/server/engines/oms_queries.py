@@ -16,7 +16,7 @@ from foxtrot.core.objects import (
 
 if TYPE_CHECKING:
     from foxtrot.core.clock import Clock
-    from foxtrot.core.market import MarketView
+    from foxtrot.core.market import MarketRecord, MarketView
     from foxtrot.server.oms.account_manager import AccountManager
     from foxtrot.server.oms.order_manager import OrderManager
     from foxtrot.server.oms.position_manager import PositionManager
@@ -24,7 +24,10 @@ if TYPE_CHECKING:
 
 
 class OmsQueries:
-    """Read-only half of ``OmsEngine``; positions and accounts are valued at the newest prices."""
+    """Read-only half of ``OmsEngine``; positions and accounts are valued at the newest prices.
+
+    Any thread may ask: each answer is taken from the collections in one step and consists of frozen messages.
+    """
 
     orders: OrderManager
     trades: TradeManager
@@ -37,12 +40,14 @@ class OmsQueries:
     def get_tick(self, vt_symbol: str) -> TickData | None:
         """The newest tick of an instrument."""
         record = self.market.records.get(vt_symbol)
-        return record.last if record and isinstance(record.last, TickData) else None
+        return _tick_of(record) if record is not None else None
 
     def get_bar(self, vt_symbol: str) -> BarData | None:
         """The newest bar of an instrument."""
         record = self.market.records.get(vt_symbol)
-        return record.last if record and isinstance(record.last, BarData) else None
+        if record is None:
+            return None
+        return record.last if isinstance(record.last, BarData) else record.bar
 
     def get_order(self, vt_orderid: str) -> OrderData | None:
         """An order by its id."""
@@ -73,8 +78,8 @@ class OmsQueries:
 
     def get_all_ticks(self) -> list[TickData]:
         """The newest tick of each instrument."""
-        last = (record.last for record in self.market.records.values())
-        return [message for message in last if isinstance(message, TickData)]
+        ticks = [_tick_of(record) for record in list(self.market.records.values())]
+        return [tick for tick in ticks if tick is not None]
 
     def get_all_orders(self) -> list[OrderData]:
         """Every order, in order of submission."""
@@ -82,7 +87,7 @@ class OmsQueries:
 
     def get_all_active_orders(self, vt_symbol: str = "") -> list[OrderData]:
         """Orders that can still trade, of one instrument or all."""
-        active = self.orders.active.values()
+        active = list(self.orders.active.values())
         return [order for order in active if not vt_symbol or order.vt_symbol == vt_symbol]
 
     def get_all_trades(self) -> list[TradeData]:
@@ -100,3 +105,14 @@ class OmsQueries:
     def get_all_contracts(self) -> list[ContractData]:
         """Every contract."""
         return list(self.contracts.values())
+
+    def last_order_number(self, prefix: str) -> int:
+        """Largest ``n`` among the known order ids ``ADAPTER.prefix-n``; 0 where there is none."""
+        head = prefix + "-"
+        tails = (vt_orderid.partition(".")[2] for vt_orderid in list(self.orders.orders))
+        numbers = (tail.removeprefix(head) for tail in tails if tail.startswith(head))
+        return max((int(number) for number in numbers if number.isdecimal()), default=0)
+
+
+def _tick_of(record: MarketRecord) -> TickData | None:
+    return record.last if isinstance(record.last, TickData) else record.tick

@@ -8,14 +8,19 @@ from msgspec.structs import replace
 
 from foxtrot.core.constants import Direction, Status
 from foxtrot.core.objects import ContractData, OrderData, TradeData, split_vt_id
+from foxtrot.server.oms.order_manager import Fills, add_fill
+from foxtrot.server.oms.position_manager import units_of
 
 if TYPE_CHECKING:
     from foxtrot.server.engines.oms_engine import OmsEngine
 
+COUNTER = "counters/oms"
+BOOT = "counters/boot"
+
 
 def save_state(oms: OmsEngine) -> None:
     """Write every entity in one transaction."""
-    rows: list[tuple[str, Any]] = [("counters/oms", oms.ids.last)]
+    rows: list[tuple[str, Any]] = [(COUNTER, oms.ids.last)]
     rows += [("contracts/" + key, contract) for key, contract in oms.contracts.items()]
     rows += [("orders/" + key, order) for key, order in oms.orders.orders.items()]
     rows += [("trades/" + key, trade) for key, trade in oms.trades.trades.items()]
@@ -33,7 +38,7 @@ def load_state(oms: OmsEngine) -> None:
         PersistenceError: a row cannot be read.
     """
     store = oms.persistence
-    oms.ids.last = max(oms.ids.last, int(store.load("counters/oms") or 0))
+    _load_counters(oms)
     for _, contract in store.load_prefix_as("contracts/", ContractData):
         oms.contracts[contract.vt_symbol] = contract
     for key, row in store.load_prefix("accounts/"):
@@ -42,19 +47,27 @@ def load_state(oms: OmsEngine) -> None:
     for key, row in store.load_prefix("positions/"):
         adapter, rest = split_vt_id(key.removeprefix("positions/"))
         vt_symbol, _, direction = rest.rpartition(".")
+        oms.instruments.restore(adapter, vt_symbol, units_of(row))
         oms.positions.leg(adapter, vt_symbol, Direction(direction)).restore(row)
-    filled: dict[str, float] = {}
+    fills: dict[str, Fills] = {}
     for _, trade in sorted(
         store.load_prefix_as("trades/", TradeData), key=lambda row: (row[1].ts_event, row[0])
     ):
         oms.trades.restore(trade)
-        lot = oms.instrument(trade.adapter_name, trade.vt_symbol).lot
-        lots = lot.to_lots(filled.get(trade.vt_orderid, 0.0)) + lot.to_lots(trade.volume)
-        filled[trade.vt_orderid] = lot.from_lots(lots)
-    _load_orders(oms, filled)
+        fills[trade.vt_orderid] = add_fill(fills.get(trade.vt_orderid), trade)
+    _load_orders(oms, fills)
 
 
-def _load_orders(oms: OmsEngine, filled: dict[str, float]) -> None:
+def _load_counters(oms: OmsEngine) -> None:
+    """Ids of a later boot have its number in their prefix, so none that was minted and lost is minted again."""
+    boot = int(oms.persistence.load(BOOT) or 0) + 1
+    oms.persistence.save(BOOT, boot)
+    oms.ids.last = max(oms.ids.last, int(oms.persistence.load(COUNTER) or 0))
+    if boot > 1:
+        oms.ids.prefix = f"oms{boot}"
+
+
+def _load_orders(oms: OmsEngine, fills: dict[str, Fills]) -> None:
     """Orders in order of submission; those in flight become UNKNOWN, durably."""
     unknown: list[tuple[str, OrderData]] = []
     for key, order in sorted(
@@ -65,6 +78,6 @@ def _load_orders(oms: OmsEngine, filled: dict[str, float]) -> None:
         if order.status is Status.SUBMITTING:
             restored = replace(order, status=Status.UNKNOWN, reason="in flight when the OMS ended")
             unknown.append((key, restored))
-        oms.orders.restore(restored, filled.get(order.vt_orderid, 0.0))
+        oms.orders.restore(restored, fills.get(order.vt_orderid))
     if unknown:
         oms.persistence.save_many(unknown)

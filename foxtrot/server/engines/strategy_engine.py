@@ -13,7 +13,7 @@ from foxtrot.core.errors import ConfigError
 from foxtrot.core.event_engine import EventEngine
 from foxtrot.core.objects import ContractData
 from foxtrot.strategy.context import HistorySource
-from foxtrot.strategy.host import ErrorHandler, StrategyHost
+from foxtrot.strategy.host import ErrorHandler, StrategyHost, StrategyState
 from foxtrot.strategy.strategy import Strategy
 
 
@@ -71,12 +71,31 @@ class StrategyEngine(BaseEngine):
         return contract
 
     def start_strategy(self, name: str) -> None:
-        """Start a strategy."""
-        self.host(name).start()
+        """Start a strategy, on the thread of the event engine; its ids go on after those that the OMS knows.
+
+        Raises:
+            ConfigError: there is no strategy of that name, or it was started before.
+        """
+        host = self.host(name)
+        if host.state is not StrategyState.CREATED:
+            raise ConfigError(
+                f"strategy {name!r} is {host.state.value} and cannot be started again; add it anew"
+            )
+
+        def start() -> None:
+            ids = host.context.ids
+            ids.last = max(ids.last, self.main_engine.last_order_number(ids.prefix))
+            host.start()
+
+        self.event_engine.call(start)
 
     def stop_strategy(self, name: str) -> None:
-        """Stop a strategy; its working orders are left as they are."""
-        self.host(name).stop()
+        """Stop a strategy, on the thread of the event engine; its working orders are left as they are.
+
+        Raises:
+            ConfigError: there is no strategy of that name.
+        """
+        self.event_engine.call(self.host(name).stop)
 
     def host(self, name: str) -> StrategyHost:
         """A strategy's runtime.
@@ -104,7 +123,10 @@ class StrategyEngine(BaseEngine):
         )
 
     def close(self) -> None:
-        """Stop all strategies."""
+        """Stop all strategies; one that fails to stop does not keep the others running."""
         for host in self.hosts.values():
-            host.stop()
+            try:
+                host.stop()
+            except Exception:
+                self._logger.exception("stopping strategy %s failed", host.name)
             host.unwire()

@@ -1,6 +1,7 @@
 """Accounts: one ledger per adapter, booked with what fills realise and cost, corrected by what venues report.
 
-Invariant: a ledger changes only through ``book`` and ``fold_report``, in whole minor units.
+Invariants: a ledger changes only through ``book`` and ``fold_report``, in whole minor units; a saved row carries the
+digits that it is counted in, and keeps them.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ class AccountManager:
         self._digits = dict(digits or {})
         self.ledgers: dict[str, Ledger] = {}
         self._venue: dict[tuple[str, str], AccountData] = {}
+        self._opened: set[tuple[str, str]] = set()
 
     def currency(self, adapter: str, code: str) -> Currency:
         """How an adapter's account counts a currency, opened with 0 where it was not known."""
@@ -41,36 +43,45 @@ class AccountManager:
 
         The first report opens the account; its figure is the opening balance and counts as no difference.
         """
-        adapter, _ = split_vt_id(report.vt_accountid)
-        code = report.currency
-        known = (adapter, code) in self._venue
+        key = adapter, code = key_of(report)
         currency = self.currency(adapter, code)
-        ledger = self.ledgers[adapter]
         minor = currency.to_minor(report.balance)
-        difference = minor - ledger.balances[code]
-        self._venue[adapter, code] = report
-        ledger.balances[code] = minor
-        if not known:
-            ledger.opening[code] += difference
-            return 0.0
-        return currency.to_amount(difference)
+        opening = key not in self._opened
+        self._opened.add(key)
+        self._venue[key] = report
+        difference = self.ledgers[adapter].correct(code, minor, opening=opening)
+        return 0.0 if opening else currency.to_amount(difference)
 
-    def state(self, adapter: str, code: str) -> tuple[int, int, int, int]:
-        """Balance, opening balance, realised profit and fees in minor units, for ``restore``."""
+    def state(self, adapter: str, code: str) -> tuple[int, ...]:
+        """What ``restore`` needs.
+
+        Balance, opening balance, realised profit, fees and corrections in minor units; their digits; whether a venue
+        has reported the account (0 or 1).
+        """
         ledger = self.ledgers[adapter]
         return (
             ledger.balances[code],
             ledger.opening[code],
             ledger.realized[code],
             ledger.fees[code],
+            ledger.corrected[code],
+            ledger.currency(code).digits,
+            int((adapter, code) in self._opened),
         )
 
     def restore(self, adapter: str, code: str, state: Sequence[int]) -> None:
-        """Take up what ``state`` returned."""
-        self.currency(adapter, code)
-        ledger = self.ledgers[adapter]
-        ledger.balances[code], ledger.opening[code] = state[0], state[1]
-        ledger.realized[code], ledger.fees[code] = state[2], state[3]
+        """Take up what ``state`` returned, in the digits that it was counted in."""
+        balance, opening, realized, fees, corrected, digits, opened = state
+        ledger = self.ledgers.get(adapter)
+        if ledger is None:
+            ledger = self.ledgers[adapter] = Ledger()
+        if code not in ledger.balances:
+            ledger.open(Currency(code, digits))
+        ledger.balances[code], ledger.opening[code] = balance, opening
+        ledger.realized[code], ledger.fees[code] = realized, fees
+        ledger.corrected[code] = corrected
+        if opened:
+            self._opened.add((adapter, code))
 
     def balance(self, adapter: str, code: str) -> float:
         """Balance in currency units; 0 where the account is unknown."""
@@ -94,6 +105,12 @@ class AccountManager:
         """Every account as a message."""
         return [
             self.snapshot(adapter, code, ts)
-            for adapter, ledger in self.ledgers.items()
+            for adapter, ledger in list(self.ledgers.items())
             for code in ledger.codes()
         ]
+
+
+def key_of(report: AccountData) -> tuple[str, str]:
+    """Adapter and currency that a report is about; without a currency the id's second part is taken for it."""
+    adapter, rest = split_vt_id(report.vt_accountid)
+    return adapter, report.currency or rest

@@ -3,7 +3,10 @@
 Invariants: ``traded`` never falls; a terminal order never becomes active again; an order's id is used once. A report
 that is late or out of order changes nothing, or only what it still may (a fill that arrives after a cancellation
 raises ``traded`` and leaves the order cancelled). Fills and the venue's own cumulated figure are kept apart, so it
-does not matter which of the two arrives first: ``traded`` is the larger.
+does not matter which of the two arrives first: ``traded`` is the larger, and ``average_price`` belongs to the larger.
+Volumes are added as the decimals that they stand for (0.1 + 0.2 is 0.3), so partial fills sum to the order exactly.
+A fill whose order nobody here knows makes one up: owned by ``EXTERNAL``, of unknown volume (0) and ``UNKNOWN``, so that
+it can still be cancelled, until the venue says more of it.
 
 The table (rows are states, entries the states that may follow)::
 
@@ -17,7 +20,7 @@ The table (rows are states, entries the states that may follow)::
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from decimal import Decimal
 
 from msgspec.structs import replace
 
@@ -79,7 +82,8 @@ EXTERNAL = "EXTERNAL"
 
 RELATIVE_LOT_ERROR = 1e-9
 
-LotOf = Callable[[str], float]
+Fills = tuple[float, float]
+"""Sum of an order's fills: units, and units x price."""
 
 
 def check_transition(order: OrderData, to: Status) -> None:
@@ -94,19 +98,28 @@ def check_transition(order: OrderData, to: Status) -> None:
         )
 
 
+def add_fill(fills: Fills | None, trade: TradeData) -> Fills:
+    """Add a fill to the sum of an order's fills."""
+    if fills is None:
+        return trade.volume, trade.price * trade.volume
+    volume, paid = fills
+    return _sum(volume, trade.volume), paid + trade.price * trade.volume
+
+
+def _sum(one: float, other: float) -> float:
+    """Add two volumes as the decimals that their shortest forms show."""
+    if one.is_integer() and other.is_integer():
+        return one + other
+    return float(Decimal(repr(one)) + Decimal(repr(other)))
+
+
 class OrderManager:
-    """Orders by id, and those that still work.
+    """Orders by id, and those that still work."""
 
-    Args:
-        lot_of: lot size (units) of a ``vt_symbol``; partial fills are summed in whole lots.
-    """
-
-    def __init__(self, lot_of: LotOf) -> None:
-        self._lot_of = lot_of
+    def __init__(self) -> None:
         self.orders: dict[str, OrderData] = {}
         self.active: dict[str, OrderData] = {}
-        self._filled: dict[str, float] = {}
-        self._reported: dict[str, float] = {}
+        self._fills: dict[str, Fills] = {}
 
     def add(self, order: OrderData) -> None:
         """Take up a new order.
@@ -120,10 +133,10 @@ class OrderManager:
             )
         self._store(order)
 
-    def restore(self, order: OrderData, filled: float) -> None:
-        """Take up an order as it was saved, with the sum of its fills (units)."""
-        self._filled[order.vt_orderid] = filled
-        self._reported[order.vt_orderid] = order.traded
+    def restore(self, order: OrderData, fills: Fills | None) -> None:
+        """Take up an order as it was saved, with the sum of its fills (``add_fill``), None where it has none."""
+        if fills is not None:
+            self._fills[order.vt_orderid] = fills
         self._store(order)
 
     def fold_report(self, report: OrderData) -> OrderData | None:
@@ -131,26 +144,41 @@ class OrderManager:
         order = self.orders.get(report.vt_orderid)
         if order is None:
             adopted = replace(report, strategy=report.strategy or EXTERNAL)
-            self._reported[report.vt_orderid] = report.traded
             self._store(adopted)
             return adopted
-        legal = report.status in TRANSITIONS[order.status]
-        traded = order.traded
-        if report.traded > traded:
-            self._reported[order.vt_orderid] = traded = report.traded
-        if not legal and traded == order.traded:
+        if report.status in TRANSITIONS[order.status]:
+            volume, price, trigger = (
+                report.volume or order.volume,
+                report.price,
+                report.trigger_price,
+            )
+            reason, moved = report.reason or order.reason, report.status
+        else:  # late: what it says of the order's terms is out of date
+            volume, price, trigger = order.volume, order.price, order.trigger_price
+            reason, moved = order.reason, order.status
+        traded = order.traded if order.traded > report.traded else report.traded
+        status = _with_traded(moved, traded, volume)
+        venue_orderid = report.venue_orderid or order.venue_orderid
+        if (
+            status == order.status
+            and traded == order.traded
+            and (volume, price, trigger) == (order.volume, order.price, order.trigger_price)
+            and (reason, venue_orderid) == (order.reason, order.venue_orderid)
+        ):
             return None
-        status = self._status(order, report.status if legal else order.status, traded, report)
+        average = order.average_price
+        if traded > self.filled(order.vt_orderid) or not average:
+            average = report.average_price or average
         changed = replace(
             order,
             status=status,
             traded=traded,
-            volume=report.volume or order.volume,
-            price=report.price,
-            trigger_price=report.trigger_price,
-            average_price=report.average_price or order.average_price,
-            reason=report.reason or order.reason,
-            venue_orderid=report.venue_orderid or order.venue_orderid,
+            volume=volume,
+            price=price,
+            trigger_price=trigger,
+            average_price=average,
+            reason=reason,
+            venue_orderid=venue_orderid,
             ts_event=report.ts_event,
         )
         self._store(changed)
@@ -162,19 +190,19 @@ class OrderManager:
         order = self.orders.get(vt_orderid)
         if order is None:
             order = _external(trade)
-        filled = self._filled.get(vt_orderid, 0.0)
-        if filled:
-            lot = self._lot_of(trade.vt_symbol)
-            total = (round(filled / lot) + round(trade.volume / lot)) * lot
-            average = (order.average_price * filled + trade.price * trade.volume) / total
-        else:
-            total, average = trade.volume, trade.price
-        self._filled[vt_orderid] = total
-        traded = order.traded if order.traded > total else total
+        before = self._fills.get(vt_orderid)
+        self._fills[vt_orderid] = total, paid = add_fill(before, trade)
+        average = trade.price if before is None else paid / total
+        traded = total
+        if order.traded > total:  # the venue's own figure is ahead of its fills
+            traded, average = order.traded, order.average_price or average
         status = order.status
         if PARTTRADED in TRANSITIONS[status]:
-            done = traded >= order.volume * (1.0 - RELATIVE_LOT_ERROR)
-            status = ALLTRADED if done else PARTTRADED
+            if order.volume:
+                done = traded >= order.volume * (1.0 - RELATIVE_LOT_ERROR)
+                status = ALLTRADED if done else PARTTRADED
+            elif status is not UNKNOWN:
+                status = PARTTRADED
         changed = replace(
             order,
             status=status,
@@ -198,17 +226,8 @@ class OrderManager:
 
     def filled(self, vt_orderid: str) -> float:
         """Sum of the fills folded into an order, in units."""
-        return self._filled.get(vt_orderid, 0.0)
-
-    def _status(self, order: OrderData, status: Status, traded: float, report: OrderData) -> Status:
-        """A working order that has traded cannot look untouched again."""
-        if status is NOTTRADED or status is TRIGGERED or status is PARTTRADED:
-            volume = report.volume or order.volume
-            if traded and traded >= volume * (1.0 - RELATIVE_LOT_ERROR):
-                return ALLTRADED
-            if traded:
-                return PARTTRADED
-        return status
+        fills = self._fills.get(vt_orderid)
+        return fills[0] if fills is not None else 0.0
 
     def _store(self, order: OrderData) -> None:
         vt_orderid = order.vt_orderid
@@ -219,16 +238,25 @@ class OrderManager:
             self.active.pop(vt_orderid, None)
 
 
+def _with_traded(status: Status, traded: float, volume: float) -> Status:
+    """A working order that has traded cannot look untouched again."""
+    if traded and (status is NOTTRADED or status is TRIGGERED or status is PARTTRADED):
+        done = volume and traded >= volume * (1.0 - RELATIVE_LOT_ERROR)
+        return ALLTRADED if done else PARTTRADED
+    return status
+
+
 def _external(trade: TradeData) -> OrderData:
-    """The order behind a fill that nobody here sent."""
+    """The order behind a fill that nobody here sent; how much it asked for is not known."""
     return OrderData(
         trade.vt_orderid,
         trade.vt_symbol,
         Direction(trade.direction),
         OrderType.MARKET,
-        trade.volume,
-        strategy=EXTERNAL,
-        status=NOTTRADED,
+        0.0,
+        strategy=trade.strategy or EXTERNAL,
+        status=UNKNOWN,
+        offset=trade.offset,
         ts_event=trade.ts_event,
         ts_init=trade.ts_init,
     )

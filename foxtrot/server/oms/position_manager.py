@@ -1,16 +1,22 @@
 """Positions, folded from fills: netting, or long and short legs with today's and yesterday's part.
 
-Invariants: lots and money are whole numbers; a fill is folded once (the caller asks the ``TradeManager`` first); the
-realised profit that ``fold`` returns is what the account is booked with.
+Invariants: lots and money are whole numbers; a fill is folded once (the caller asks the ``TradeManager`` first) and
+wholly or, where it raises, not at all; the realised profit that ``fold`` returns is what the account is booked with.
+A LONG or SHORT leg is never negative: what a fill closes beyond what is known was held before we looked, so it is taken
+as opened at the fill's own price, and ``unmatched`` is told. Closing takes the oldest first, ``CLOSETODAY`` today's.
+
+A leg's row carries lot, size and currency of its contract, so that its whole numbers are never read in other units.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 from foxtrot.accounting.instrument import Instrument
-from foxtrot.accounting.position import PositionBook
+from foxtrot.accounting.position import PositionBook, divide_half_even
 from foxtrot.core.constants import Direction, Offset
+from foxtrot.core.errors import AccountingError
 from foxtrot.core.objects import PositionData, TradeData, split_vt_id
 
 LONG = Direction.LONG
@@ -20,6 +26,11 @@ OPEN = Offset.OPEN
 CLOSETODAY = Offset.CLOSETODAY
 
 MarkOf = Callable[[str], float]
+Unmatched = Callable[[TradeData, float], None]
+
+
+def _ignore(_trade: TradeData, _units: float) -> None:
+    """Nobody wants to know."""
 
 
 class PositionLeg:
@@ -38,18 +49,29 @@ class PositionLeg:
 
     def apply(self, lots: int, value: int, offset: Offset, ts: int) -> int:
         """Fold signed lots worth ``value`` (minor units); returns the realised profit."""
-        realized = self.book.apply(lots, value)
+        book = self.book
+        before = book.lots
+        realized = book.apply(lots, value)
         self.ts_event = ts
-        held = abs(self.book.lots)
-        closing = self.direction is not NET and offset is not OPEN
-        if closing and offset is not CLOSETODAY:
-            self.yesterday = max(0, self.yesterday - abs(lots))
-        self.yesterday = min(self.yesterday, held)
+        if self.yesterday:
+            held = book.lots
+            if (held > 0) != (before > 0):
+                self.yesterday = 0
+            elif self.direction is not NET and abs(held) < abs(before) and offset != CLOSETODAY:
+                self.yesterday = max(0, self.yesterday - abs(lots))
+            self.yesterday = min(self.yesterday, abs(held))
         return realized
 
-    def state(self) -> tuple[int, ...]:
-        """Everything that the leg remembers, in whole numbers, for ``restore``."""
-        book = self.book
+    def excess(self, lots: int) -> int:
+        """How many of these signed lots would close more than a LONG or SHORT leg holds."""
+        held = self.book.lots
+        if self.direction is NET or (lots > 0) == (self.direction is LONG):
+            return 0
+        return max(0, abs(lots) - abs(held))
+
+    def state(self) -> tuple[Any, ...]:
+        """Everything that the leg remembers, in whole numbers, and the units it is counted in, for ``restore``."""
+        book, instrument = self.book, self.instrument
         return (
             book.lots,
             book.cost,
@@ -59,12 +81,15 @@ class PositionLeg:
             book.closed,
             self.yesterday,
             self.ts_event,
+            instrument.lot.value,
+            instrument.contract.size,
+            instrument.currency.code,
         )
 
-    def restore(self, state: Sequence[int]) -> None:
-        """Take up what ``state`` returned."""
+    def restore(self, state: Sequence[Any]) -> None:
+        """Take up what ``state`` returned; the leg's instrument must count in the same units (``units_of``)."""
         book = self.book = PositionBook(*state[:4])
-        book.opened, book.closed, self.yesterday, self.ts_event = state[4:]
+        book.opened, book.closed, self.yesterday, self.ts_event = state[4:8]
 
     def snapshot(self, mark: float, ts_init: int) -> PositionData:
         """The leg as a message, valued at ``mark`` (0 for unknown: no unrealised profit)."""
@@ -89,25 +114,57 @@ class PositionLeg:
         )
 
 
+def units_of(state: Sequence[Any]) -> tuple[float, float, str]:
+    """Lot (units), contract size and currency that a leg's ``state`` is counted in."""
+    lot, size, currency = state[8:11]
+    return float(lot), float(size), str(currency)
+
+
 class PositionManager:
     """Position legs by ``vt_positionid`` (``ADAPTER.vt_symbol.DIRECTION``).
 
     Args:
         instrument_of: the instrument of a ``vt_symbol`` at an adapter.
+        unmatched: told of a fill that closes more than is known, and of the units in excess.
     """
 
-    def __init__(self, instrument_of: Callable[[str, str], Instrument]) -> None:
+    def __init__(
+        self,
+        instrument_of: Callable[[str, str], Instrument],
+        unmatched: Unmatched = _ignore,
+    ) -> None:
         self._instrument_of = instrument_of
+        self._unmatched = unmatched
         self.legs: dict[str, PositionLeg] = {}
         self._net: dict[tuple[str, str], PositionLeg] = {}
 
     def fold(self, trade: TradeData) -> tuple[PositionLeg, int]:
-        """Fold a fill; returns the leg it changed and the realised profit in minor units."""
+        """Fold a fill; returns the leg it changed and the realised profit in minor units.
+
+        Raises:
+            AccountingError: the volume is not positive, or the direction is neither LONG nor SHORT.
+            OrderError: the volume is no whole number of lots.
+            ValueError: the price is NaN.
+            OverflowError: the price is infinite.
+        """
         leg = self._leg_of(trade)
         instrument = leg.instrument
         lots = instrument.lot.to_lots(trade.volume)
         value = instrument.value(trade.price, trade.volume)
-        signed = lots if trade.direction is LONG else -lots
+        if lots <= 0 or trade.direction == NET:
+            raise AccountingError(
+                f"fill {trade.vt_tradeid}: needs a positive volume and a side, got {trade.volume} {trade.direction}"
+            )
+        signed = lots if trade.direction == LONG else -lots
+        if leg.direction is not NET:
+            excess = leg.excess(signed)
+            if excess:
+                self._unmatched(trade, instrument.lot.from_lots(excess))
+                known = divide_half_even(value * (lots - excess), lots)
+                signed, value = (lots - excess if signed > 0 else excess - lots), known
+                if not signed:
+                    leg.ts_event = trade.ts_event
+                    return leg, 0
         return leg, leg.apply(signed, value, trade.offset, trade.ts_event)
 
     def fold_report(self, report: PositionData) -> PositionLeg | None:
@@ -120,11 +177,26 @@ class PositionManager:
         if leg.book.opened or leg.book.lots or not report.volume:
             return None
         lots = leg.instrument.lot.to_lots(report.volume)
-        signed = -lots if report.direction is SHORT else lots
+        yesterday = leg.instrument.lot.to_lots(report.yd_volume)
+        signed = -lots if report.direction == SHORT else lots
         leg.book = PositionBook(signed, leg.instrument.value_of_lots(report.price, lots))
-        leg.yesterday = leg.instrument.lot.to_lots(report.yd_volume)
+        leg.yesterday = min(abs(yesterday), abs(lots))
         leg.ts_event = report.ts_event
         return leg
+
+    def rebind(self, instrument: Instrument, adapter: str) -> bool:
+        """Give the legs of an instrument its new terms; False (and nothing done) where one is open in other units."""
+        legs = [
+            leg
+            for leg in self.legs.values()
+            if leg.adapter == adapter and leg.instrument.vt_symbol == instrument.vt_symbol
+        ]
+        if any(leg.book.lots and not _same_units(leg.instrument, instrument) for leg in legs):
+            return False
+        for leg in legs:
+            leg.instrument = instrument
+        self._net.pop((adapter, instrument.vt_symbol), None)
+        return True
 
     def leg(self, adapter: str, vt_symbol: str, direction: Direction) -> PositionLeg:
         """The leg of that key, made flat where there is none."""
@@ -137,13 +209,14 @@ class PositionManager:
 
     def roll_day(self) -> None:
         """A new trading day: all that is held is now yesterday's."""
-        for leg in self.legs.values():
+        for leg in list(self.legs.values()):
             leg.yesterday = abs(leg.book.lots)
 
     def snapshots(self, mark_of: MarkOf, ts_init: int) -> list[PositionData]:
         """Every leg as a message, valued at the marks."""
         return [
-            leg.snapshot(mark_of(leg.instrument.vt_symbol), ts_init) for leg in self.legs.values()
+            leg.snapshot(mark_of(leg.instrument.vt_symbol), ts_init)
+            for leg in list(self.legs.values())
         ]
 
     def _leg_of(self, trade: TradeData) -> PositionLeg:
@@ -156,12 +229,23 @@ class PositionManager:
         if self._instrument_of(adapter, trade.vt_symbol).contract.net_position:
             leg = self._net[key] = self.leg(adapter, trade.vt_symbol, NET)
             return leg
-        opening = trade.offset is OPEN or trade.offset is Offset.NONE
+        opening = trade.offset in (OPEN, Offset.NONE)
         return self.leg(adapter, trade.vt_symbol, _other_if(trade.direction, not opening))
+
+
+def _same_units(one: Instrument, other: Instrument) -> bool:
+    """Whether whole lots and minor units of one mean the same in the other."""
+    a, b = one.contract, other.contract
+    return (a.min_volume, a.size, a.currency, a.net_position) == (
+        b.min_volume,
+        b.size,
+        b.currency,
+        b.net_position,
+    )
 
 
 def _other_if(direction: Direction, flip: bool) -> Direction:
     """The direction, or its opposite."""
     if not flip:
         return direction
-    return SHORT if direction is LONG else LONG
+    return SHORT if direction == LONG else LONG
