@@ -54,4 +54,4 @@ def _foxtrot(
 
 def main() -> None:
     """Run the program on the process's arguments, and exit."""
-    app()
+    app(prog_name="foxtrot")

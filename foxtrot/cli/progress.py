@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
+from time import perf_counter
 from typing import Protocol
 
 from rich.console import Console
@@ -36,11 +37,11 @@ class Watcher(Protocol):
 
 
 class _RateColumn(ProgressColumn):
-    """Events a second, of the run as a whole."""
+    """Events a second, of the run so far."""
 
     def render(self, task: Task) -> Text:
-        speed = task.finished_speed or task.speed
-        return Text(f"{speed:,.0f} events/s" if speed else "", style="dim")
+        rate = task.fields["rate"]
+        return Text(f"{rate:,.0f} events/s" if rate else "", style="dim")
 
 
 class _Bar:
@@ -48,14 +49,17 @@ class _Bar:
 
     def __init__(self, bar: Progress) -> None:
         self._bar = bar
-        self._task = bar.add_task("", total=None)
+        self._task = bar.add_task("", total=None, rate=0.0)
+        self._began = perf_counter()
 
     def stage(self, text: str) -> None:
+        self._began = perf_counter()
         self._bar.update(self._task, description=text)
 
     def progress(self, done: int, total: int, ts: int) -> None:
         day = ns_to_datetime(ts).date().isoformat()
-        self._bar.update(self._task, completed=done, total=total, description=day)
+        rate = done / max(perf_counter() - self._began, 1e-9)
+        self._bar.update(self._task, completed=done, total=total, description=day, rate=rate)
 
 
 class _Nobody:

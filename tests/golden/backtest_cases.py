@@ -83,7 +83,9 @@ def fills_of(result) -> list[tuple[str, str, float, float, float]]:
     fills = []
     for trade in result.trades:
         side = "BUY" if trade.direction is Direction.LONG else "SELL"
-        bar = day(trade.ts_init - NS_PER_DAY)  # made at the bar's close, wherever inside of it it is stamped
+        bar = day(
+            trade.ts_init - NS_PER_DAY
+        )  # made at the bar's close, wherever inside of it it is stamped
         fills.append((bar, side, trade.volume, trade.price, trade.commission))
     return sorted(fills)
 

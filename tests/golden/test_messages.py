@@ -117,9 +117,9 @@ EXAMPLES: tuple[msgspec.Struct, ...] = (
         Product.OPTION,
         100.0,
         0.05,
-        1.0,
+        0.5,
         500.0,
-        "USD",
+        "EUR",
         "XYZ",
         0.1,
         0.2,
@@ -134,7 +134,7 @@ EXAMPLES: tuple[msgspec.Struct, ...] = (
         "XYZ_O",
         "55",
         TS + 2,
-        False,
+        True,
         "SIM",
         TS + 3,
     ),
@@ -219,9 +219,7 @@ def test_what_was_written_before_can_still_be_read(name: str) -> None:
     message = msgspec.msgpack.decode(old, type=KINDS[name])
 
     values = [getattr(message, field) for field in known["fields"]]
-    assert msgspec.to_builtins(values) == msgspec.to_builtins(
-        msgspec.msgpack.decode(old)[1:], builtin_types=()
-    )
+    assert msgspec.json.encode(values) == msgspec.json.encode(msgspec.msgpack.decode(old)[1:])
 
 
 @pytest.mark.parametrize("name", sorted(KINDS))
@@ -262,10 +260,12 @@ def test_every_kind_of_message_is_in_the_file_and_has_an_example() -> None:
 def test_every_example_sets_every_field_to_something_of_its_own() -> None:
     for example in EXAMPLES:
         kind = type(example)
-        defaults = kind.__struct_fields__[-len(kind.__struct_defaults__) :]
-        values = zip(defaults, kind.__struct_defaults__, strict=True) if defaults else ()
+        defaults = kind.__struct_fields__[
+            len(kind.__struct_fields__) - len(kind.__struct_defaults__) :
+        ]
+        values = zip(defaults, kind.__struct_defaults__, strict=True)
         same = [name for name, default in values if getattr(example, name) == default]
-        assert set(same) <= {"volume", "inverse"}, f"{kind.__name__}: {same}"
+        assert set(same) <= {"volume"}, f"{kind.__name__}: {same}"
 
 
 @pytest.mark.parametrize("name", sorted(ENUMS))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -47,6 +46,7 @@ def test_an_example_runs_without_arguments_and_prints(tmp_path: Path, script: Pa
     assert done.returncode == 0, done.stderr
     assert done.stderr == ""
     assert "sharpe" in done.stdout
+    assert "... 65 fills in all" in done.stdout
     assert list(tmp_path.iterdir()) == []
 
 
@@ -75,21 +75,16 @@ def test_a_strategy_is_used_by_settings_and_imports_by_path(path: Path) -> None:
     assert strategy.__doc__
 
 
-def test_the_command_that_settings_show_is_the_command_that_runs(tmp_path: Path) -> None:
-    for config in CONFIGS:
-        text = config.read_text(encoding="utf-8")
-        shown = f"foxtrot backtest configs/{config.name}"
-        assert shown in text
-        words = shlex.split(shown)[1:]
-
-        done = run(tmp_path, "-m", "foxtrot.cli", words[0], str(ROOT / words[1]), "--no-report")
-
-        assert done.returncode == 0, done.stderr
-        assert "Backtest · " in done.stdout
+@pytest.mark.parametrize("config", CONFIGS, ids=lambda path: path.stem)
+def test_settings_show_the_command_that_runs_them(config: Path) -> None:
+    assert f"foxtrot backtest configs/{config.name}" in config.read_text(encoding="utf-8")
 
 
-def test_the_script_and_the_main_settings_tell_the_same_story() -> None:
-    done = run(ROOT, str(ROOT / "examples" / "run_backtest.py"))
-    fills = int(done.stdout.partition("... ")[2].split()[0])
+def test_the_command_runs_from_any_folder(tmp_path: Path) -> None:
+    config = str(ROOT / "configs" / "backtest.toml")
 
-    assert fills == 65
+    done = run(tmp_path, "-m", "foxtrot.cli", "backtest", config, "--no-report")
+
+    assert done.returncode == 0, done.stderr
+    assert "Backtest · sma_cross" in done.stdout
+    assert (tmp_path / "results" / "sma_cross" / "trades.csv").exists()

@@ -154,7 +154,8 @@ class OrderManager:
             )
             reason, moved = report.reason or order.reason, report.status
         else:  # late: what it says of the order's terms is out of date
-            volume, price, trigger = order.volume, order.price, order.trigger_price
+            volume = order.volume or report.volume
+            price, trigger = order.price, order.trigger_price
             reason, moved = order.reason, order.status
         traded = order.traded if order.traded > report.traded else report.traded
         status = _with_traded(moved, traded, volume)

@@ -71,7 +71,7 @@ def test_amounts_are_rounded_as_their_decimals_half_to_even(amount: float, digit
 
 @pytest.mark.parametrize("bad", [float("nan"), float("inf"), float("-inf")])
 def test_what_is_not_finite_cannot_be_booked(bad: float) -> None:
-    with pytest.raises(AccountingError, match="USD: cannot book the amount .* must be finite"):
+    with pytest.raises(AccountingError, match=r"USD: cannot book the amount .* must be finite"):
         Currency("USD").to_minor(bad)
 
 

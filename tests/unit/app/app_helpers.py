@@ -17,17 +17,15 @@ class Flip(Strategy):
 
     def on_start(self):
         self.count = 0
-        self.first = 0
-        self.average = self.indicator(SMA(3))
+        self.averages = [self.indicator(SMA(3), s) for s in self.vt_symbols]
 
     def on_bar(self, bar):
         self.count += 1
-        self.first = self.first or bar.ts_open
         if self.count % self.bars == 0:
-            if self.position():
-                self.close()
+            if self.position(bar.vt_symbol):
+                self.close(bar.vt_symbol)
             else:
-                self.buy(equity=self.share)
+                self.buy(equity=self.share, vt_symbol=bar.vt_symbol)
         if self.count == 7:
             self.log("seven bars have [passed]")
 
@@ -54,7 +52,7 @@ class Wrong(Strategy):
 '''
 
 PRICES = "date,open,high,low,close,volume\n" + "".join(
-    f"2024-{1 + day // 28:02d}-{1 + day % 28:02d},{100 + day},{102 + day},{99 + day},{101 + day},1000\n"
+    f"2024-{1 + day // 28:02d}-{1 + day % 28:02d},{100.5 + day},{102 + day},{99 + day},{101 + day},1000\n"
     for day in range(84)
 )
 

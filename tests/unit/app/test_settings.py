@@ -151,7 +151,7 @@ def test_what_does_not_fit_is_refused_with_place_and_cure(
 
 
 def test_a_missing_file_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="there.toml: no such file"):
+    with pytest.raises(ConfigError, match=r"there\.toml: no such file"):
         load_job(tmp_path / "there.toml")
 
 

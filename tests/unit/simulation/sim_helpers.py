@@ -99,9 +99,7 @@ class Venue:
 
     def cover(self, volume=1.0, price=0.0, stop=0.0, **fields):
         """Close a short position."""
-        return self.send(
-            LONG, volume, price, stop, reduce_only=True, offset=Offset.CLOSE, **fields
-        )
+        return self.send(LONG, volume, price, stop, reduce_only=True, offset=Offset.CLOSE, **fields)
 
     def buy_equity(self, fraction=1.0, **fields):
         return self.buy(fraction, volume_mode=VolumeMode.EQUITY, **fields)
