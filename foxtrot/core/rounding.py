@@ -192,14 +192,18 @@ class LotSize(_Step):
         numerator: with ``denominator``, the lot as a decimal fraction.
         denominator: see ``numerator``.
 
+    The last answer of either direction is kept: on its way an order's volume is asked for again and again.
+
     Raises:
         OrderError: the lot is not a positive finite number.
     """
 
-    __slots__ = ()
+    __slots__ = ("_lots_asked", "_lots_told", "_units_asked", "_units_told")
 
     def __init__(self, min_volume: float) -> None:
         self._set(min_volume, "min_volume")
+        self._units_asked = self._units_told = 0.0
+        self._lots_asked = self._lots_told = 0
 
     def to_lots(self, volume: float, field: str = "volume") -> int:
         """Count the whole lots of ``volume`` units (signed).
@@ -207,13 +211,14 @@ class LotSize(_Step):
         Raises:
             OrderError: NaN, infinite, or not whole lots; the text names the nearest good volumes.
         """
+        if volume == self._units_asked:
+            return self._lots_told
         ratio = volume * self._per_unit
-        if -_FAST < ratio < _FAST:
-            lots = round(ratio)
-            if lots * self.numerator / self.denominator == volume:
-                return lots
-        lots = self._nearest(volume, field)
+        lots = round(ratio) if -_FAST < ratio < _FAST else 0
+        if lots * self.numerator / self.denominator != volume:
+            lots = self._nearest(volume, field)
         if self._accepts(volume, lots):
+            self._units_asked, self._lots_told = volume, lots
             return lots
         below = self._below(volume, lots)
         raise OrderError(
@@ -223,7 +228,11 @@ class LotSize(_Step):
 
     def from_lots(self, lots: int) -> float:
         """Return the units of ``lots`` whole lots: the nearest double to the decimal product."""
-        return self.at(lots)
+        if lots == self._lots_asked:
+            return self._units_told
+        units = self.at(lots)
+        self._lots_asked, self._units_told = lots, units
+        return units
 
     def round(self, volume: float, field: str = "volume") -> float:
         """Cut ``volume`` units towards zero to whole lots.

@@ -363,7 +363,6 @@ def _tuned_collector() -> Iterator[None]:
     Messages hold no cycles (``gc=False``), so there is little to find and much to walk through.
     """
     threshold = gc.get_threshold()
-    gc.collect()
     gc.freeze()
     gc.set_threshold(100_000, 50, 100)
     try:

@@ -9,9 +9,15 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from foxtrot.analysis import BacktestResult
 
 ROOT = Path(__file__).resolve().parents[2]
-_BLOCK = re.compile(r"(<!-- generated: (?P<name>[\w-]+) -->\n)(?P<body>.*?)(<!-- end -->)", re.DOTALL)
+_BLOCK = re.compile(
+    r"(<!-- generated: (?P<name>[\w-]+) -->\n)(?P<body>.*?)(<!-- end -->)", re.DOTALL
+)
 
 Row = Iterable[str]
 
@@ -58,10 +64,14 @@ def execution() -> str:
             mark = " (default)" if member is chosen else ""
             name = f"`{type(member).__name__}.{member.name}`{mark}"
             rows.append((f"`{field}`", name, f"{key.lower()}: {words(key, **{field: member})}"))
-    rows.append(("`volume_share`", "`None` (default)", f"volume per fill: {words('Volume per fill')}"))
+    rows.append(
+        ("`volume_share`", "`None` (default)", f"volume per fill: {words('Volume per fill')}")
+    )
     limited = words("Volume per fill", volume_share=0.1)
     rows.append(("`volume_share`", "`0.1`", f"volume per fill: {limited}"))
-    rows.append(("`leverage`", "`1.0` (default)", "notional per unit of equity; 1 is a cash account"))
+    rows.append(
+        ("`leverage`", "`1.0` (default)", "notional per unit of equity; 1 is a cash account")
+    )
     rows.append(("`fees`", "`FeeModel()`: none (default)", "see [costs](#costs)"))
     rows.append(("`slippage`", "`SlippageModel()`: none (default)", "see [costs](#costs)"))
     return table(("Option", "Value", "Meaning"), rows)
@@ -81,7 +91,9 @@ def names() -> str:
     both = {**BAR_NAMES, **TICK_NAMES, "time": BAR_NAMES["time"], "volume": BAR_NAMES["volume"]}
     rows = []
     for name, aliases in both.items():
-        where = [kind for kind, known in (("bars", BAR_NAMES), ("quotes", TICK_NAMES)) if name in known]
+        where = [
+            kind for kind, known in (("bars", BAR_NAMES), ("quotes", TICK_NAMES)) if name in known
+        ]
         told = ", ".join(f"`{alias}`" for alias in aliases if "unnamed" not in alias)
         rows.append((f"`{name}`", " and ".join(where), told))
     return table(("Foxtrot's name", "Of", "Recognised"), rows)
@@ -122,7 +134,9 @@ def statistics() -> str:
 
     parts = []
     for group in dict.fromkeys(row.group for row in definitions()):
-        rows = [(row.label, f"`{row.name}`", row.text) for row in definitions() if row.group == group]
+        rows = [
+            (row.label, f"`{row.name}`", row.text) for row in definitions() if row.group == group
+        ]
         parts.append(f"### {group}\n\n" + table(("Statistic", "Field", "Definition"), rows))
     return "\n\n".join(parts)
 
@@ -140,7 +154,7 @@ def conventions() -> str:
     return table(("Convention", "In short", "Sharpe", "Sortino", "Annual return", "CAGR"), rows)
 
 
-def golden_result() -> object:
+def golden_result() -> BacktestResult:
     """The golden series as a result: 252 business days, and one trade a day that earns the day's return."""
     import numpy as np
 
@@ -149,7 +163,9 @@ def golden_result() -> object:
     k = np.arange(252)
     returns = 0.0006 + 0.011 * np.sin(1.7 * k) + 0.006 * np.cos(0.31 * k**2)
     trades = []
-    for day, (rate, ts) in enumerate(zip(returns.tolist(), business_days(252).tolist(), strict=True)):
+    for day, (rate, ts) in enumerate(
+        zip(returns.tolist(), business_days(252).tolist(), strict=True)
+    ):
         trades.append(fill(2 * day, "LONG", 1000.0, 100.0, ts))
         later = ts + 3_600_000_000_000
         trades.append(fill(2 * day + 1, "SHORT", 1000.0, 100.0 * (1.0 + rate), later))

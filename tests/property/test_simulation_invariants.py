@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from contextlib import nullcontext
 
 import numpy as np
 import pytest
@@ -12,6 +13,7 @@ from hypothesis import strategies as st
 from foxtrot.core.constants import Direction, Interval, OrderType
 from foxtrot.core.objects import ContractData
 from foxtrot.data.columns import BarColumns, TickColumns
+from foxtrot.server import backtester
 from foxtrot.simulation.models import (
     ExecutionModel,
     FeeModel,
@@ -25,6 +27,15 @@ from tests.unit.strategy.strategy_helpers import START, A, B, engine
 
 STEP = 60_000_000_000
 LONG = Direction.LONG
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _no_full_collections():
+    """A run begins with a full garbage collection; many tiny ones would do little else."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(backtester, "_tuned_collector", nullcontext)
+        yield
+
 
 prices = st.integers(8_000, 12_000).map(lambda cents: cents / 100)
 near = st.integers(-300, 300).map(lambda cents: cents / 100)
@@ -106,7 +117,9 @@ class Planned(Strategy):
                 self.one(symbol, price, kind, long, volume, first, second, bracket)
         self.count += 1
 
-    def one(self, symbol, price, kind, long, volume, first, second, bracket) -> None:
+    def one(  # noqa: C901 - one case an action
+        self, symbol, price, kind, long, volume, first, second, bracket
+    ) -> None:
         enter = self.buy if long else self.short
         level = round(price + first, 2)
         extra = {"vt_symbol": symbol}
@@ -192,9 +205,9 @@ def orders_add_up(backtest) -> None:
     assert len(ids) == len(set(ids))
 
 
-@settings(max_examples=120)
+@settings(max_examples=60)
 @given(st.data(), plans, models, st.booleans())
-def test_bars(data, plan, model, two) -> None:
+def test_bars(data, plan, model, two) -> None:  # noqa: C901 - one property after the other
     columns = [data.draw(bar_columns(A, 12))]
     if two:
         columns.append(data.draw(bar_columns(B, 12)))
@@ -251,7 +264,7 @@ def tick_columns(draw, rows):
     return TickColumns(A, ts, bid, ask, size, size.copy())
 
 
-@settings(max_examples=80)
+@settings(max_examples=50)
 @given(tick_columns(20), plans, models)
 def test_quotes(columns, plan, model) -> None:
     backtest = run_plan([columns], plan, model)
@@ -282,7 +295,7 @@ def test_quotes(columns, plan, model) -> None:
             assert volume <= quoted * model.volume_share + 1e-9
 
 
-@settings(max_examples=25)
+@settings(max_examples=10)
 @given(st.data(), plans, models)
 def test_the_same_run_twice(data, plan, model) -> None:
     columns = [data.draw(bar_columns(A, 10)), data.draw(bar_columns(B, 10))]
@@ -291,7 +304,7 @@ def test_the_same_run_twice(data, plan, model) -> None:
     assert first.equity.tobytes() == second.equity.tobytes()
 
 
-@settings(max_examples=40)
+@settings(max_examples=25)
 @given(bar_columns(A, 10), plans)
 def test_what_comes_later_never_changes_what_was(columns, plan) -> None:
     """The run on the first rows is the begin of the run on all of them: nothing looks ahead."""

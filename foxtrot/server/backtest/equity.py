@@ -9,12 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from itertools import accumulate
 
 import numpy as np
 from numpy.typing import NDArray
 
 from foxtrot.accounting.instrument import Instrument
+from foxtrot.accounting.ledger import Currency
 from foxtrot.analysis.result import PriceSeries
 from foxtrot.core.constants import NS_PER_MINUTE, Direction
 from foxtrot.core.objects import TradeData
@@ -23,6 +23,8 @@ from foxtrot.data.feed import Columns
 
 IntArray = NDArray[np.int64]
 FloatArray = NDArray[np.float64]
+INT64_SAFE = 4e18
+"""Sums of whole numbers up to here are exact in int64."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,14 +99,21 @@ def equity_curve(
         empty = np.empty(0)
         return EquityCurve(empty.astype(np.int64), empty, empty.astype(bool), empty)
     grid = _union([ts for ts, _ in marks.values()])
-    cash = _cash(grid, trades, instruments, capital)
+    fills = {
+        vt_symbol: _Fills(own, instruments[vt_symbol])
+        for vt_symbol, own in _by_instrument(trades).items()
+    }
+    if not fills:
+        flat = np.zeros(len(grid))
+        return EquityCurve(grid, flat + capital, flat != 0.0, flat)
+    currency = instruments[trades[0].vt_symbol].currency
+    cash = _cash(grid, fills, currency, capital)
     value = np.zeros(len(grid))
     gross = np.zeros(len(grid))
     exposed = np.zeros(len(grid), dtype=bool)
     for vt_symbol, (ts, close) in marks.items():
-        own = [trade for trade in trades if trade.vt_symbol == vt_symbol]
-        if own:
-            units, active = _position(grid, own, instruments[vt_symbol])
+        if vt_symbol in fills:
+            units, active = fills[vt_symbol].position(grid)
             mark = _forward(grid, ts, close) * instruments[vt_symbol].contract.size
             value += units * mark
             gross += np.abs(units) * mark
@@ -134,43 +143,58 @@ def _union(stamps: list[IntArray]) -> IntArray:
 
 
 def _cash(
-    grid: IntArray,
-    trades: Sequence[TradeData],
-    instruments: Mapping[str, Instrument],
-    capital: float,
+    grid: IntArray, fills: Mapping[str, _Fills], currency: Currency, capital: float
 ) -> FloatArray:
     """Cash with positions taken out at cost: capital less purchases plus sales less fees, at each grid point."""
-    if not trades:
-        return np.full(len(grid), capital)
-    flows = []
+    made = np.concatenate([own.made for own in fills.values()])
+    order = np.argsort(made, kind="stable")
+    flows = np.concatenate([own.flows for own in fills.values()])[order]
+    levels = np.cumsum(np.concatenate((flows[:0], [currency.to_minor(capital)], flows)))
+    amounts: FloatArray = levels.astype(np.float64) / currency.scale
+    return amounts[np.searchsorted(made[order], grid, side="right")]
+
+
+class _Fills:
+    """The fills of one instrument as columns: when made, lots held after each, and what each did to cash (minor units).
+
+    Columns of whole numbers are int64, or Python's own where int64 could overflow.
+    """
+
+    def __init__(self, trades: Sequence[TradeData], instrument: Instrument) -> None:
+        sign = np.array([1 if t.direction is Direction.LONG else -1 for t in trades])
+        self.made = np.array([t.ts_init for t in trades], dtype=np.int64)
+        value = np.rint(
+            np.array([t.price * t.volume for t in trades]) * instrument.scale
+        )  # half to even, as Instrument.value
+        fee = np.rint(np.array([t.commission for t in trades]) * instrument.currency.scale)
+        safe = float(np.abs(value).sum() + np.abs(fee).sum()) < INT64_SAFE
+        whole = (lambda a: a.astype(np.int64)) if safe else _python_ints
+        self.flows = -sign * whole(value) - whole(fee)
+        lot = instrument.lot
+        lots = np.array([lot.to_lots(t.volume) for t in trades]) * sign
+        held = np.concatenate(([0], np.cumsum(lots)))
+        self.levels: FloatArray = held * lot.numerator / lot.denominator
+
+    def position(self, grid: IntArray) -> tuple[FloatArray, NDArray[np.bool_]]:
+        """Units held at each grid point, and whether any were held in the step that ends there."""
+        levels = self.levels
+        count = np.searchsorted(self.made, grid, side="right")
+        units = levels[count]
+        before = np.concatenate(([0], count[:-1]))
+        active = (units != 0.0) | (levels[before] != 0.0) | (count > before)
+        return units, active
+
+
+def _python_ints(values: FloatArray) -> NDArray[np.object_]:
+    """Whole numbers of any size."""
+    return np.array([int(value) for value in values.tolist()], dtype=object)
+
+
+def _by_instrument(trades: Sequence[TradeData]) -> dict[str, list[TradeData]]:
+    grouped: dict[str, list[TradeData]] = {}
     for trade in trades:
-        instrument = instruments[trade.vt_symbol]
-        value = instrument.value(trade.price, trade.volume)
-        fee = instrument.currency.to_minor(trade.commission)
-        flows.append((-value if trade.direction is Direction.LONG else value) - fee)
-    currency = instruments[trades[0].vt_symbol].currency
-    opening = currency.to_minor(capital)
-    levels = np.array([currency.to_amount(minor) for minor in accumulate(flows, initial=opening)])
-    made = np.array([trade.ts_init for trade in trades], dtype=np.int64)
-    return levels[np.searchsorted(made, grid, side="right")]
-
-
-def _position(
-    grid: IntArray, trades: Sequence[TradeData], instrument: Instrument
-) -> tuple[FloatArray, NDArray[np.bool_]]:
-    """Units held at each grid point, and whether any were held in the step that ends there."""
-    lot = instrument.lot
-    signed = [
-        lot.to_lots(trade.volume) * (1 if trade.direction is Direction.LONG else -1)
-        for trade in trades
-    ]
-    levels = np.array([lot.from_lots(lots) for lots in accumulate(signed, initial=0)])
-    made = np.array([trade.ts_init for trade in trades], dtype=np.int64)
-    count = np.searchsorted(made, grid, side="right")
-    units = levels[count]
-    before = np.concatenate(([0], count[:-1]))
-    active = (units != 0.0) | (levels[before] != 0.0) | (count > before)
-    return units, active
+        grouped.setdefault(trade.vt_symbol, []).append(trade)
+    return grouped
 
 
 def _forward(grid: IntArray, ts: IntArray, close: FloatArray) -> FloatArray:

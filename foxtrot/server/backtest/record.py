@@ -14,6 +14,8 @@ from foxtrot.core import events
 from foxtrot.core.event_engine import EventEngine
 from foxtrot.core.objects import OrderData, TradeData
 
+BUFFER_BYTES = 1 << 16
+
 
 class RunLog:
     """Collects orders and trades as they are delivered.
@@ -34,8 +36,13 @@ class RunLog:
     def sha256(self) -> str:
         """Digest of all records, as hexadecimal digits."""
         digest = hashlib.sha256()
-        encode = msgspec.msgpack.Encoder().encode
+        encode_into = msgspec.msgpack.Encoder().encode_into
         replace = msgspec.structs.replace
+        buffer = bytearray()
         for record in self.records:
-            digest.update(encode(replace(record, ts_init=0)))
+            encode_into(replace(record, ts_init=0), buffer, -1)
+            if len(buffer) > BUFFER_BYTES:
+                digest.update(buffer)
+                buffer.clear()
+        digest.update(buffer)
         return digest.hexdigest()

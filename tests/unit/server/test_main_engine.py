@@ -184,7 +184,8 @@ def test_it_can_be_ended_by_a_handler(tmp_path: Path) -> None:
     thread.join(5.0)
     assert not thread.is_alive()
     assert main.event_engine.errors == 0
-    SqlitePersistence(tmp_path / "oms.db", lock_timeout=0.1).connect()
+    with SqlitePersistence(tmp_path / "oms.db", lock_timeout=0.1) as store:
+        store.connect()  # it was let go
 
 
 def test_a_state_that_cannot_be_read_stops_the_start(tmp_path: Path) -> None:
@@ -194,7 +195,8 @@ def test_a_state_that_cannot_be_read_stops_the_start(tmp_path: Path) -> None:
     main = MainEngine(persistence=SqlitePersistence(file))
     with pytest.raises(OmsError, match="loading the saved state failed"):
         main.start()
-    SqlitePersistence(file, lock_timeout=0.1).connect()  # let go again
+    with SqlitePersistence(file, lock_timeout=0.1) as store:
+        store.connect()  # it was let go
 
 
 # --- live -------------------------------------------------------------------------------------------------
@@ -246,7 +248,7 @@ def test_a_strategy_runs_live_on_the_event_engines_thread_and_its_fills_survive(
     main.strategies.start_strategy("once")
     now = time.time_ns()
     adapter.on_bar(make_bar(100.0, ts_open=now - 10, length=10))
-    wait_until(lambda: main.get_all_orders())
+    wait_until(main.get_all_orders)
     later = time.time_ns() + 1
     adapter.on_bar(make_bar(101.0, ts_open=later, length=10))
     wait_until(lambda: {"trade at 101", "timer"} <= set(strategy.seen))  # type: ignore[attr-defined]
@@ -273,8 +275,7 @@ def test_many_threads_may_send_orders_at_once(tmp_path: Path) -> None:
     ids: list[str] = []
 
     def send() -> None:
-        for _ in range(25):
-            ids.append(main.send_order(make_order_request(), "SIM"))
+        ids.extend(main.send_order(make_order_request(), "SIM") for _ in range(25))
 
     threads = [threading.Thread(target=send) for _ in range(4)]
     for thread in threads:
