@@ -172,6 +172,35 @@ def golden_result() -> BacktestResult:
     return curve_result(returns, trades=trades)
 
 
+def messages() -> str:
+    """The fields of every message."""
+    import msgspec
+
+    from foxtrot.core import objects
+
+    rows = []
+    for name, kind in vars(objects).items():
+        if isinstance(kind, type) and issubclass(kind, msgspec.Struct):
+            fields = msgspec.structs.fields(kind)
+            told = (f"`{f.name}`" if f.required else f"[`{f.name}`]" for f in fields)
+            rows.append((f"[`{name}`][foxtrot.core.objects.{name}]", ", ".join(told)))
+    return table(("Message", "Fields"), rows)
+
+
+def enumerations() -> str:
+    """The members of every enumeration."""
+    from enum import StrEnum
+
+    from foxtrot.core import constants
+
+    rows = []
+    for name, kind in vars(constants).items():
+        if isinstance(kind, type) and issubclass(kind, StrEnum) and kind is not StrEnum:
+            told = (f"`{m.name}`" + ("" if m.name == m else f" (`{m}`)") for m in kind)
+            rows.append((f"[`{name}`][foxtrot.core.constants.{name}]", ", ".join(told)))
+    return table(("Enumeration", "Members"), rows)
+
+
 def summary() -> str:
     """What ``make backtest`` prints, without what differs from run to run."""
     import io
@@ -195,7 +224,18 @@ def summary() -> str:
 
 TABLES: dict[str, Callable[[], str]] = {
     made.__name__: made
-    for made in (transitions, execution, fixes, names, indicators, statistics, conventions, summary)
+    for made in (
+        transitions,
+        execution,
+        fixes,
+        names,
+        indicators,
+        statistics,
+        conventions,
+        summary,
+        messages,
+        enumerations,
+    )
 }
 
 
