@@ -30,6 +30,7 @@ class Instrument:
         "lot",
         "margin_long",
         "margin_short",
+        "paid_in_full",
         "scale",
         "tick",
         "vt_symbol",
@@ -52,6 +53,7 @@ class Instrument:
         self.scale = contract.size * currency.scale
         self.margin_long = contract.margin_rate_long or 1.0
         self.margin_short = contract.margin_rate_short or 1.0
+        self.paid_in_full = self.margin_long == 1.0 and self.margin_short == 1.0
 
     def value(self, price: float, volume: float) -> int:
         """Price x volume (units) x size, in whole minor units, half to even."""

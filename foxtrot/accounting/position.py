@@ -54,6 +54,12 @@ class PositionBook:
             self.cost += value
             self.opened += lots if lots > 0 else -lots
             return 0
+        if lots == -held:  # all of it: the usual way to close
+            gain = self.cost - value if held < 0 else value - self.cost
+            self.lots = self.cost = 0
+            self.closed += lots if lots > 0 else held
+            self.realized += gain
+            return gain
         size = abs(lots)
         have = abs(held)
         if size < have:
@@ -61,10 +67,6 @@ class PositionBook:
             self.cost -= released
             self.closed += size
             gain = value - released
-        elif size == have:
-            gain = value - self.cost
-            self.cost = 0
-            self.closed += size
         else:
             closing = divide_half_even(value * have, size)
             gain = closing - self.cost

@@ -51,18 +51,21 @@ class SimulatedAdapter(BaseAdapter):
             market if market is not None else MarketView(),
             account if account is not None else AccountSettings(),
             model if model is not None else ExecutionModel(),
-            Reports(self.on_order, self.on_trade, self.on_account),
+            self._reports(),
         )
 
-    # Reports are made on the engine's own thread, so they are queued without waking anyone (hot path).
+    def _reports(self) -> Reports:
+        """Reports are made on the engine's own thread, so they are queued without waking anyone (hot path)."""
+        append = self.event_engine.queue.append
+        order_topic, trade_topic = self._report_order, self._report_trade
 
-    def on_order(self, order: OrderData) -> None:
-        """Queue a report of an order's state."""
-        self.event_engine.publish(self._report_order, order)
+        def on_order(order: OrderData) -> None:
+            append((order_topic, order))
 
-    def on_trade(self, trade: TradeData) -> None:
-        """Queue a report of a fill."""
-        self.event_engine.publish(self._report_trade, trade)
+        def on_trade(trade: TradeData) -> None:
+            append((trade_topic, trade))
+
+        return Reports(on_order, on_trade, self.on_account)
 
     def list_contract(self, contract: ContractData, *, on_ticks: bool) -> Book:
         """Open a contract's book and announce it."""

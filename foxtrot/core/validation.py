@@ -45,7 +45,7 @@ def check_request(request: OrderRequest, tick: TickSize, lot: LotSize) -> OrderR
             number of lots, a needed price is missing, or one is given that the type does not use.
     """
     volume = request.volume
-    if not isfinite(volume) or volume <= 0.0:
+    if not 0.0 < volume < inf:  # false for NaN, too
         raise OrderError(
             f"{request.vt_symbol}: volume must be positive, got {volume}; the side goes into direction"
         )

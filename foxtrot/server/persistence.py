@@ -21,7 +21,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, NoReturn, Self, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, NoReturn, Self, TypeVar
 
 from foxtrot.core.errors import PersistenceError
 from foxtrot.server.persistence_codec import decode, decode_as, encode
@@ -29,7 +29,7 @@ from foxtrot.server.persistence_codec import decode, decode_as, encode
 if TYPE_CHECKING:
     from foxtrot.server.persistence_sqlite import SqlitePersistence
 
-__all__ = ["MemoryPersistence", "Persistence", "SqlitePersistence"]
+__all__ = ["MemoryPersistence", "NullPersistence", "Persistence", "SqlitePersistence"]
 
 T = TypeVar("T")
 
@@ -84,6 +84,9 @@ class Persistence(ABC):
 
     Used by the thread that made it (or connected it) alone. As a context manager it closes itself.
     """
+
+    keeps: ClassVar[bool] = True
+    """Whether what is saved can be loaded again; where not, a caller may spare itself the rows."""
 
     def __init__(self) -> None:
         self._depth = 0
@@ -292,3 +295,18 @@ class MemoryPersistence(Persistence):
 
     def _rollback(self) -> None:
         self._rows = self._base
+
+
+class NullPersistence(MemoryPersistence):
+    """Keeps nothing: for a backtest, whose managers are all the memory that its one run needs."""
+
+    keeps: ClassVar[bool] = False
+
+    def __str__(self) -> str:
+        return "NullPersistence"
+
+    def save(self, key: str, data: Any) -> None:
+        """Forget the row at once."""
+
+    def save_many(self, items: Iterable[tuple[str, Any]]) -> None:  # noqa: ARG002
+        """Forget the rows at once."""

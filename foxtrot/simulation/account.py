@@ -32,6 +32,7 @@ class SimAccount:
     def __init__(self, currency: Currency, capital: float, leverage: float, fees: FeeModel) -> None:
         self._currency = currency
         self._leverage = leverage
+        self._in_full = leverage == 1.0
         self._fees = None if fees.is_free else fees
         self.balance = currency.to_minor(capital)
         self.used = 0
@@ -42,10 +43,15 @@ class SimAccount:
         position = book.position
         instrument = book.instrument
         value = instrument.value_of_lots(price, lots)
-        fee = self._fee(book, value, lots, taker)
-        before = self._bound(book, position.lots, position.cost)
-        realized = position.apply(lots, value)
-        self.used += self._bound(book, position.lots, position.cost) - before
+        fee = self._fee(book, value, lots, taker) if self._fees is not None else 0
+        if self._in_full and instrument.paid_in_full:  # a position binds what it cost
+            before = position.cost
+            realized = position.apply(lots, value)
+            self.used += position.cost - before
+        else:
+            before = self._bound(book, position.lots, position.cost)
+            realized = position.apply(lots, value)
+            self.used += self._bound(book, position.lots, position.cost) - before
         self.balance += realized - fee
         if position.lots and (position.lots < 0 or self._factor(book, 1) != 1.0):
             self._margined[book.vt_symbol] = book
@@ -55,6 +61,9 @@ class SimAccount:
 
     def refusal(self, book: Book, lots: int, price: float, taker: bool) -> str:
         """Why signed lots cannot be afforded at a price; empty where they can."""
+        position = book.position
+        if position.lots and abs(lots) <= abs(position.lots) and (position.lots > 0) != (lots > 0):
+            return ""
         needed, free = self._margin(book, lots, price, taker)
         if needed <= free:
             return ""

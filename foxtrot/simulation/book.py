@@ -69,7 +69,12 @@ class SimOrder:
         self.is_limit = False
         self.falling = False
         self.level = inf
-        self.set_level()
+        if self.type is not MARKET:
+            self.set_level()
+        elif self.sign > 0:
+            self.falling = True
+        else:
+            self.level = -inf
 
     def set_level(self) -> None:
         """Work out level and side from type, prices and whether a stop-limit has triggered."""
@@ -171,8 +176,14 @@ class Book:
         self.orders.append(order)
         if self.on_ticks and not order.rested:
             self.buy_limit, self.sell_limit = inf, -inf
+        if order.type is MARKET:  # reached by any bar
+            if order.sign > 0:
+                self.buy_limit = self.low_reach = inf
+            else:
+                self.sell_limit = self.high_reach = -inf
+            return
         level = order.level
-        if order.is_limit or order.type is MARKET:
+        if order.is_limit:
             if order.sign > 0:
                 self.buy_limit = max(self.buy_limit, level)
             else:

@@ -37,7 +37,7 @@ def order_report(order: SimOrder, book: Book | None, now: int, reason: str) -> O
         request.price,
         request.trigger_price,
         PARTTRADED if order.live and order.filled else order.status,
-        from_lots(order.filled),
+        from_lots(order.filled) if order.filled else 0.0,
         0.0,
         request.offset,
         request.time_in_force,

@@ -91,6 +91,7 @@ class StrategyContext:
         self.trading = True
         self._history = history
         self._logger = logging.getLogger(f"foxtrot.strategy.{name}")
+        self._queue = event_engine.queue
         self._command_order = event_engine.topic(events.COMMAND_ORDER)
         self._command_modify = event_engine.topic(events.COMMAND_MODIFY)
         self._command_cancel = event_engine.topic(events.COMMAND_CANCEL)
@@ -170,7 +171,7 @@ class StrategyContext:
             leg.instrument.lot,
         )
         self.pending[vt_orderid] = request
-        self.event_engine.publish(self._command_order, request)
+        self._queue.append((self._command_order, request))
         return vt_orderid
 
     def modify(self, request: ModifyRequest) -> None:
@@ -226,7 +227,8 @@ class StrategyContext:
     def fold_order(self, order: OrderData) -> None:
         """Fold an order event: ``orders`` holds those that work."""
         vt_orderid = order.vt_orderid
-        self.pending.pop(vt_orderid, None)
+        if self.pending:
+            self.pending.pop(vt_orderid, None)
         if order.status in ACTIVE_STATUSES:
             self.orders[vt_orderid] = order
         else:

@@ -104,8 +104,11 @@ class StrategyHost:
         self._order_hook = strategy.on_order if own.on_order is not Strategy.on_order else None
         self._trade_hook = strategy.on_trade if own.on_trade is not Strategy.on_trade else None
         subscribe = self.event_engine.subscribe
-        subscribe(events.EVENT_ORDER + self.name, self.on_order)
-        subscribe(events.EVENT_TRADE + self.name, self.on_trade)
+        context = self.context
+        self._order_handler = self.on_order if self._order_hook else context.fold_order
+        self._trade_handler = self.on_trade if self._trade_hook else context.fold_trade
+        subscribe(events.EVENT_ORDER + self.name, self._order_handler)
+        subscribe(events.EVENT_TRADE + self.name, self._trade_handler)
         subscribe(self._timer_topic.name, self.on_timer)
         self.handlers: dict[str, LegHandler] = {}
         for leg in self.context.legs.values():
@@ -117,8 +120,8 @@ class StrategyHost:
     def unwire(self) -> None:
         """Listen no longer."""
         unregister = self.event_engine.unregister
-        unregister(events.EVENT_ORDER + self.name, self.on_order)
-        unregister(events.EVENT_TRADE + self.name, self.on_trade)
+        unregister(events.EVENT_ORDER + self.name, self._order_handler)
+        unregister(events.EVENT_TRADE + self.name, self._trade_handler)
         unregister(self._timer_topic.name, self.on_timer)
         for vt_symbol, handler in self.handlers.items():
             unregister(events.EVENT_BAR + vt_symbol, handler.on_bar)

@@ -67,12 +67,13 @@ class StrategyPosition:
     def fold(self, trade: TradeData) -> None:
         """Fold a fill that was delivered."""
         instrument, book = self._instrument, self._book
-        lots = instrument.lot.to_lots(trade.volume)
-        value = instrument.value(trade.price, trade.volume)
+        volume, lot = trade.volume, instrument.lot
+        lots = lot.to_lots(volume)
+        value = round(trade.price * volume * instrument.scale)  # Instrument.value
         book.apply(lots if trade.direction is LONG else -lots, value)
         if trade.commission:
             book.commission += instrument.currency.to_minor(trade.commission)
-        self.volume = instrument.lot.from_lots(book.lots)
+        self.volume = book.lots * lot.numerator / lot.denominator  # LotSize.from_lots
 
     def state(self) -> list[int]:
         """Everything remembered, for ``restore``."""

@@ -24,7 +24,7 @@ from foxtrot.server.backtest.loop import Source, bars_of, topic_of
 from foxtrot.server.backtest.record import RunLog
 from foxtrot.server.backtest.settings import BacktestSettings, LoadedSeries, StrategySpec
 from foxtrot.server.main_engine import MainEngine
-from foxtrot.server.persistence import MemoryPersistence
+from foxtrot.server.persistence import NullPersistence
 from foxtrot.strategy.host import StrategyHost
 
 
@@ -71,7 +71,7 @@ class BacktestWorld:
         account = settings.account
         self.main_engine = MainEngine(
             self.event_engine,
-            persistence=MemoryPersistence(),
+            persistence=NullPersistence(),
             market=market,
             digits={account.currency: account.digits},
         )

@@ -25,7 +25,7 @@ from msgspec.structs import replace
 
 from foxtrot.core import events
 from foxtrot.core.constants import Status, VolumeMode
-from foxtrot.core.engine import EngineOwner
+from foxtrot.core.engine import EngineOwner, OrderRoute
 from foxtrot.core.errors import FoxtrotError, OmsError, OrderError
 from foxtrot.core.event_engine import EventEngine, MessageHandler, Topic
 from foxtrot.core.ids import IdSource
@@ -88,9 +88,7 @@ class OmsEngine(OmsQueries, OmsLife):
         risk: RiskCheck = accept_all,
         digits: dict[str, int] | None = None,
     ) -> None:
-        if persistence is None:
-            persistence = MemoryPersistence()
-        OmsLife.__init__(self, main_engine, event_engine, persistence)
+        OmsLife.__init__(self, main_engine, event_engine, persistence or MemoryPersistence())
         self.risk = risk
         self.orders = OrderManager()
         self.trades = TradeManager()
@@ -101,6 +99,7 @@ class OmsEngine(OmsQueries, OmsLife):
         self.positions = PositionManager(self.instrument, self._warn_of_unmatched)
         self.ids = IdSource("oms")
         self.duplicates = 0
+        self._keeps = self.persistence.keeps
         self.market = market if market is not None else MarketView()
         self._topics: dict[str, tuple[Topic, Topic]] = {}
         self._position_topics: dict[str, tuple[Topic, Topic]] = {}
@@ -144,7 +143,8 @@ class OmsEngine(OmsQueries, OmsLife):
         self.orders.add(order)
         if reason:
             order = self.orders.deny(order, reason)
-        self._save([("orders/" + vt_orderid, order), ("counters/oms", self.ids.last)])
+        if self._keeps:
+            self._save([("orders/" + vt_orderid, order), ("counters/oms", self.ids.last)])
         self._publish_order(order)
         if not reason:
             self._send(request, order)
@@ -160,22 +160,18 @@ class OmsEngine(OmsQueries, OmsLife):
         except OrderError as error:
             self._log(f"change refused: {error}", logging.ERROR)
             return
-        route = self.main_engine.get_route(order.adapter_name)
+        route = self._route(order, "modify")
         if route is not None:
             route.modify_order(request)
-        else:
-            self._log(f"cannot modify order {order.vt_orderid}: {_no_route(order)}", logging.ERROR)
 
     def on_cancel_request(self, request: CancelRequest) -> None:
         """Pass a cancellation on to the venue; what became of it comes back as a report."""
         order = self._working(request.vt_orderid, "cancel")
         if order is None:
             return
-        route = self.main_engine.get_route(order.adapter_name)
+        route = self._route(order, "cancel")
         if route is not None:
             route.cancel_order(request)
-        else:
-            self._log(f"cannot cancel order {order.vt_orderid}: {_no_route(order)}", logging.ERROR)
 
     def submit(self, request: OrderRequest, adapter: str) -> str:
         """Queue a request under an id minted here (unless it has one) and return the id; any thread may call.
@@ -236,6 +232,12 @@ class OmsEngine(OmsQueries, OmsLife):
             reason = f"sending failed, outcome unknown: {error!r}"
             self.on_order_report(replace(order, status=Status.UNKNOWN, reason=reason))
 
+    def _route(self, order: OrderData, verb: str) -> OrderRoute | None:
+        route = self.main_engine.get_route(order.adapter_name)
+        if route is None:
+            self._log(f"cannot {verb} order {order.vt_orderid}: {_no_route(order)}", logging.ERROR)
+        return route
+
     def _working(self, vt_orderid: str, verb: str) -> OrderData | None:
         order = self.orders.active.get(vt_orderid)
         if order is None:
@@ -259,7 +261,8 @@ class OmsEngine(OmsQueries, OmsLife):
         if order is None:
             self.duplicates += 1
             return
-        self._save([("orders/" + order.vt_orderid, order)])
+        if self._keeps:
+            self._save([("orders/" + order.vt_orderid, order)])
         self._publish_order(order)
 
     def on_trade_report(self, trade: TradeData) -> None:
@@ -281,27 +284,34 @@ class OmsEngine(OmsQueries, OmsLife):
             trade = replace(trade, strategy=order.strategy)
         self.trades.fold(trade)
         code = leg.instrument.currency.code
-        rows: list[tuple[str, Any]] = []
+        codes = {code}
         if (
-            fee_code and fee_code != code
+            fee and fee_code != code
         ):  # paid in another currency: no part of the position's own result
             self.accounts.book(leg.adapter, fee_code, 0, fee)
-            state = self.accounts.state(leg.adapter, fee_code)
-            rows.append((f"accounts/{leg.adapter}.{fee_code}", state))
+            codes.add(fee_code)
             fee = 0
         leg.book.commission += fee
         self.accounts.book(leg.adapter, code, realized, fee)
-        rows += (
+        if self._keeps:
+            self._save(self._rows_of(order, trade, leg, codes))
+        self._publish_order(order)
+        self.event_engine.publish(self._topics[order.strategy][1], trade)
+        self._publish_position(leg)
+
+    def _rows_of(
+        self, order: OrderData, trade: TradeData, leg: PositionLeg, codes: set[str]
+    ) -> list[tuple[str, Any]]:
+        """Everything that a fill has changed."""
+        rows: list[tuple[str, Any]] = [
             ("orders/" + order.vt_orderid, order),
             ("trades/" + trade.vt_tradeid, trade),
             ("positions/" + leg.key, leg.state()),
-            (f"accounts/{leg.adapter}.{code}", self.accounts.state(leg.adapter, code)),
-        )
-        self._save(rows)
-        self._publish_order(order)
-        event_engine = self.event_engine
-        event_engine.publish(self._topics_of(order.strategy)[1], trade)
-        self._publish_position(leg)
+        ]
+        for code in sorted(codes):
+            state = self.accounts.state(leg.adapter, code)
+            rows.append((f"accounts/{leg.adapter}.{code}", state))
+        return rows
 
     def _fee_of(self, trade: TradeData) -> tuple[int, str]:
         """A fill's commission in minor units, and the currency it was paid in (the contract's where none is said)."""

@@ -158,7 +158,7 @@ class OrderManager:
             price, trigger = order.price, order.trigger_price
             reason, moved = order.reason, order.status
         traded = order.traded if order.traded > report.traded else report.traded
-        status = _with_traded(moved, traded, volume)
+        status = _with_traded(moved, traded, volume) if traded else moved
         venue_orderid = report.venue_orderid or order.venue_orderid
         if (
             status == order.status
@@ -168,8 +168,8 @@ class OrderManager:
         ):
             return None
         average = order.average_price
-        if traded > self.filled(order.vt_orderid) or not average:
-            average = report.average_price or average
+        if report.average_price and (not average or traded > self.filled(order.vt_orderid)):
+            average = report.average_price
         changed = replace(
             order,
             status=status,
@@ -192,8 +192,12 @@ class OrderManager:
         if order is None:
             order = _external(trade)
         before = self._fills.get(vt_orderid)
-        self._fills[vt_orderid] = total, paid = add_fill(before, trade)
-        average = trade.price if before is None else paid / total
+        if before is None:
+            total, average = trade.volume, trade.price
+            self._fills[vt_orderid] = total, average * total
+        else:
+            self._fills[vt_orderid] = total, paid = add_fill(before, trade)
+            average = paid / total
         traded = total
         if order.traded > total:  # the venue's own figure is ahead of its fills
             traded, average = order.traded, order.average_price or average

@@ -150,7 +150,7 @@ class PositionManager:
         leg = self._leg_of(trade)
         instrument = leg.instrument
         lots = instrument.lot.to_lots(trade.volume)
-        value = instrument.value(trade.price, trade.volume)
+        value = round(trade.price * trade.volume * instrument.scale)  # Instrument.value
         if lots <= 0 or trade.direction == NET:
             raise AccountingError(
                 f"fill {trade.vt_tradeid}: needs a positive volume and a side, got {trade.volume} {trade.direction}"

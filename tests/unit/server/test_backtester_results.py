@@ -11,6 +11,7 @@ from foxtrot.core.constants import Direction, Interval
 from foxtrot.data.columns import BarColumns
 from foxtrot.simulation.models import FeeModel, Finalize, SlippageModel
 from foxtrot.strategy import Strategy
+from tests.unit.server.test_backtester import Flips
 from tests.unit.strategy.strategy_helpers import (
     MINUTE,
     START,
@@ -27,9 +28,6 @@ from tests.unit.strategy.strategy_helpers import (
 )
 
 ROOT = Path(__file__).resolve().parents[3]
-
-
-from tests.unit.server.test_backtester import Flips
 
 
 def test_progress_is_told_to_the_last_row() -> None:
