@@ -9,8 +9,9 @@ Invariants:
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -70,7 +71,7 @@ class BacktestResult:
         currency: Currency of capital, equity and all money figures.
         strategies: Name of each strategy → its parameters, its class name under ``"class"``.
         conventions: Assumptions of the run (fill rule, path inside a bar, ...), printed in the report.
-        log_sha256: SHA-256 of the log of orders and trades.
+        digest: Computes the SHA-256 of the log of orders and trades; asked for when ``log_sha256`` first is.
         events: Number of market events that were processed.
         run_seconds: Wall time of the run, seconds.
         first_decision: Index into the benchmark's bars of the first bar at which a strategy could act, that is
@@ -90,12 +91,12 @@ class BacktestResult:
     currency: str
     strategies: dict[str, dict[str, object]]
     conventions: dict[str, str]
-    log_sha256: str
+    digest: Callable[[], str]
     events: int
     run_seconds: float
     first_decision: int = 0
     rates: dict[str, float] = field(default_factory=dict)
-    _memo: dict[str, RoundTrips] = field(default_factory=dict, init=False, repr=False)
+    _memo: dict[str, Any] = field(default_factory=dict, init=False, repr=False)
 
     def __post_init__(self) -> None:
         """Refuse columns that do not belong together.
@@ -120,13 +121,21 @@ class BacktestResult:
             raise DataError(f"BacktestResult.capital is {self.capital}; give a positive amount")
 
     @property
+    def log_sha256(self) -> str:
+        """SHA-256 of the log of orders and trades, as hexadecimal digits; computed once."""
+        if "log_sha256" not in self._memo:
+            self._memo["log_sha256"] = self.digest()
+        return str(self._memo["log_sha256"])
+
+    @property
     def round_trips(self) -> RoundTrips:
         """Closed and open lots, matched first in, first out; computed once."""
         if "round_trips" not in self._memo:
             from foxtrot.analysis.round_trips import match_round_trips
 
             self._memo["round_trips"] = match_round_trips(self)
-        return self._memo["round_trips"]
+        trips: RoundTrips = self._memo["round_trips"]
+        return trips
 
     def trades_frame(self) -> pd.DataFrame:
         """Return the fills as a frame, one row a fill, times as UTC timestamps."""

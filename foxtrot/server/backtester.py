@@ -239,7 +239,7 @@ class BacktestEngine(BaseEngine):
     def _collect(self, world: BacktestWorld, seconds: float) -> BacktestResult:
         account = self.settings.account
         prices = tuple(price_series(series.columns) for series in self.series)
-        trades = world.log.trades()
+        trades = tuple(world.log.trades)
         books = world.adapter.exchange.books
         instruments = {vt_symbol: book.instrument for vt_symbol, book in books.items()}
         curve = equity_curve(prices, trades, instruments, account.capital)
@@ -259,7 +259,7 @@ class BacktestEngine(BaseEngine):
                 for host in world.hosts
             },
             conventions=self._conventions(),
-            log_sha256=world.log.sha256(),
+            digest=world.log.sha256,
             events=sum(len(series.columns) for series in self.series),
             run_seconds=seconds,
             first_decision=_first_decision(

@@ -195,6 +195,11 @@ class Book:
         self.low_reach = max(self.buy_limit, self.sell_stop)
         self.high_reach = min(self.sell_limit, self.buy_stop)
 
+    def clear(self) -> None:
+        """Drop all orders."""
+        self.orders = []
+        self._forget_reach()
+
     def refresh(self) -> None:
         """Drop dead orders and measure the reach anew; called after any change but an addition."""
         orders = [order for order in self.orders if order.live]

@@ -132,19 +132,20 @@ class SimulatedExchange:
         """Take a new order; it fills at once where a quote (or same-close) is there to fill it."""
         book = self.books.get(request.vt_symbol)
         reason = "the data has ended" if self._ended else refused_request(request)
-        if book is None:
-            reason = "no such instrument here"
-        lots = 0
-        if book is not None and request.volume_mode is UNITS:
-            lots = book.instrument.lot.to_lots(request.volume)
-        order = SimOrder(request, lots, self._clock.now())
+        now = self._clock.now()
         if book is None or reason:
-            self._finish(order, Status.REJECTED, reason)
+            order = SimOrder(request, 0, now)
+            self._finish(order, Status.REJECTED, reason or "no such instrument here")
             return
+        lots = 0
+        if request.volume_mode is UNITS:
+            lots = book.instrument.lot.to_lots(request.volume)
+        order = SimOrder(request, lots, now)
         self.orders[request.vt_orderid] = order
         book.add(order)
-        self._report(order)
-        self._meet_present(book, order)
+        self._reports.on_order(order_report(order, book, now, ""))
+        if book.on_ticks or self._same_close:
+            self._meet_present(book, order)
 
     def _meet_present(self, book: Book, order: SimOrder) -> None:
         """Match an order that has just come with the present quote; same-close, with a bar that closes this moment."""
@@ -215,13 +216,13 @@ class SimulatedExchange:
         """Lots of an order that can be filled now; one that nothing can be filled of any more ends with a reason."""
         if order.lots == 0 and not self._size(book, order, price, taker):
             return 0
-        lots = order.lots - order.filled
-        closes = order.request.reduce_only
-        if closes:
+        if order.request.reduce_only:  # closing is never refused for money
             lots = self._reducible(book, order)
+            return lots if book.budget < 0 else min(lots, book.budget)
+        lots = order.lots - order.filled
         if book.budget >= 0:
             lots = min(lots, book.budget)
-        if lots and not closes:
+        if lots:
             reason = self.account.refusal(book, order.sign * lots, price, taker)
             if reason:
                 done = Status.CANCELLED if order.filled else Status.REJECTED
@@ -242,13 +243,16 @@ class SimulatedExchange:
     def _reducible(self, book: Book, order: SimOrder) -> int:
         """Lots of a closing order that there is something to close for; the order is cut to them, or ends."""
         lots = order.lots - order.filled
-        held = max(0, -order.sign * book.held.get(order.request.strategy, 0))
+        held = -order.sign * book.held.get(order.request.strategy, 0)
+        if held >= lots:
+            return lots
+        held = max(0, held)
         if held == 0:
             self._finish(order, Status.CANCELLED, "nothing to close")
-        elif held < lots:
+        else:
             order.lots = order.filled + held
             self._report(order)
-        return min(lots, held)
+        return held
 
     def _fill(
         self,

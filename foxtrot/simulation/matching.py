@@ -59,12 +59,15 @@ class Matcher:
             book.open_budget(bar, self._share, 1)
         ts_open = bar.ts_open
         price = bar.open_price
-        self._market_orders(book, price, ts_open)
-        if (
-            len(book.orders) == 1 and not book.orders[0].live
-        ):  # a market order alone: the usual case
-            book.refresh()
-            return
+        alone = book.orders[0] if len(book.orders) == 1 else None
+        if alone is not None and alone.type is MARKET:
+            if alone.arrival <= ts_open:  # the usual case: nothing else can happen on the way
+                self._execute(book, alone, price, True, ts_open)
+            if not alone.live and len(book.orders) == 1:
+                book.clear()
+                return
+        else:
+            self._market_orders(book, price, ts_open)
         for order in book.orders:  # grows while an entry brings its stop and target
             if order.live and order.arrival <= ts_open and order.type is not MARKET:
                 self._at_open(book, order, price, ts_open)

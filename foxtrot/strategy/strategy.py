@@ -344,7 +344,7 @@ class Strategy:
         reference: str,
     ) -> str:
         context = self._context
-        leg = context.default_leg if vt_symbol is None else None
+        leg = context.legs.get(vt_symbol) if vt_symbol else context.default_leg
         mode = UNITS
         if volume is None or cash is not None or equity is not None:
             volume, mode = _sized(volume, cash, equity)

@@ -110,7 +110,7 @@ def build_result(case: str, indicators_ready: int) -> tuple[BacktestResult, dict
         currency="USD",
         strategies={"case": {}},
         conventions={},
-        log_sha256="",
+        digest=str,
         events=len(equity),
         run_seconds=0.0,
         first_decision=indicators_ready,

@@ -78,7 +78,7 @@ def make_result(
         "currency": "USD",
         "strategies": {"s": {"class": "Some", "n": 3}},
         "conventions": {"Market orders": "next open"},
-        "log_sha256": "ab" * 32,
+        "digest": lambda: "ab" * 32,
         "events": len(ts),
         "run_seconds": 0.5,
     }

@@ -138,7 +138,7 @@ def test_texts_from_outside_are_escaped():
         [prices],
         strategies={EVIL: {EVIL: EVIL}},
         conventions={EVIL: EVIL},
-        log_sha256=EVIL,
+        digest=lambda: EVIL,
         currency=EVIL,
         rates={"USD": 1.0},
     )
