@@ -287,6 +287,17 @@ def fill_values(result: BacktestResult) -> NDArray[np.float64]:
     return np.array(values, dtype=np.float64)
 
 
+def commission_sum(result: BacktestResult) -> float:
+    """Return the commissions of all fills in the result's currency, summed exactly and rounded once.
+
+    Raises:
+        DataError: the result holds no rate for a currency.
+    """
+    return math.fsum(
+        commission_amount(fill, _contract(fill.vt_symbol, result), result) for fill in result.trades
+    )
+
+
 def _contract(vt_symbol: str, result: BacktestResult) -> ContractData:
     contract = result.contracts.get(vt_symbol)
     return contract or ContractData(vt_symbol=vt_symbol, currency=result.currency)

@@ -26,10 +26,10 @@ from foxtrot.core.constants import Interval
 from foxtrot.core.engine import BaseEngine, EngineOwner
 from foxtrot.core.errors import ConfigError, DataError
 from foxtrot.core.event_engine import EventEngine
-from foxtrot.core.objects import ContractData, split_vt_symbol
+from foxtrot.core.objects import ContractData, ns_to_datetime, split_vt_symbol
 from foxtrot.data.columns import BarColumns, TickColumns
 from foxtrot.data.feed import Columns, blocks
-from foxtrot.server.backtest.equity import equity_curve, price_series
+from foxtrot.server.backtest.equity import IntArray, equity_curve, price_series
 from foxtrot.server.backtest.loop import EventLoop, Progress
 from foxtrot.server.backtest.settings import BacktestSettings, LoadedSeries, StrategySpec
 from foxtrot.server.backtest.world import BacktestWorld
@@ -51,7 +51,7 @@ class BacktestEngine(BaseEngine):
     """Runs strategies on data of the past.
 
     Args:
-        main_engine: the owner; told what the run logs. Its OMS and adapters are never touched.
+        main_engine: the owner; its OMS and adapters are never touched.
         event_engine: the owner's dispatcher.
 
     Attributes:
@@ -243,13 +243,14 @@ class BacktestEngine(BaseEngine):
         books = world.adapter.exchange.books
         instruments = {vt_symbol: book.instrument for vt_symbol, book in books.items()}
         curve = equity_curve(prices, trades, instruments, account.capital)
+        kept = slice(_warm_points(curve.ts, self.series, self.settings.warmup_until), None)
         return BacktestResult(
             orders=tuple(world.oms.get_all_orders()),
             trades=trades,
-            ts=curve.ts,
-            equity=curve.equity,
-            exposure=curve.exposure,
-            gross=curve.gross,
+            ts=curve.ts[kept],
+            equity=curve.equity[kept],
+            exposure=curve.exposure[kept],
+            gross=curve.gross[kept],
             prices=prices,
             contracts={vt_symbol: book.instrument.contract for vt_symbol, book in books.items()},
             capital=account.capital,
@@ -273,6 +274,11 @@ class BacktestEngine(BaseEngine):
             "Account": f"{account.capital:,.2f} {account.currency}, counted to {account.digits} decimal places"
         }
         told.update(self.settings.model.describe())
+        if self.settings.warmup_until:
+            end = ns_to_datetime(self.settings.warmup_until)
+            told["Warm-up"] = (
+                f"until {end:%Y-%m-%d %H:%M} UTC: indicators only; equity and statistics begin there"
+            )
         for series in self.series:
             for number, assumption in enumerate(series.assumptions, 1):
                 told[f"Data {series.columns.vt_symbol} ({number})"] = assumption
@@ -340,6 +346,14 @@ def _known_before(columns: Columns, split: int) -> int:
     """
     side: Literal["left", "right"] = "right" if isinstance(columns, BarColumns) else "left"
     return int(np.searchsorted(columns.ts_event, split, side=side)) if split else 0
+
+
+def _warm_points(ts: IntArray, series: Sequence[LoadedSeries], split: int) -> int:
+    """Number of points of the equity curve that belong to the warm-up; nothing could be traded before its end."""
+    side: Literal["left", "right"] = (
+        "right" if any(isinstance(item.columns, BarColumns) for item in series) else "left"
+    )
+    return int(np.searchsorted(ts, split, side=side)) if split else 0
 
 
 def _first_decision(world: BacktestWorld, columns: Columns, warmup_until: int) -> int:

@@ -308,5 +308,5 @@ class NullPersistence(MemoryPersistence):
     def save(self, key: str, data: Any) -> None:
         """Forget the row at once."""
 
-    def save_many(self, items: Iterable[tuple[str, Any]]) -> None:  # noqa: ARG002
+    def save_many(self, items: Iterable[tuple[str, Any]]) -> None:
         """Forget the rows at once."""

@@ -7,6 +7,7 @@ the two callbacks as the same messages that a live venue's adapter sends.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from msgspec.structs import replace
@@ -85,6 +86,10 @@ class SimulatedExchange:
         self._currency = Currency(account.currency, account.digits)
         self.account = SimAccount(self._currency, account.capital, model.leverage, model.fees)
         self._matcher = Matcher(model, self._execute, self._trigger)
+        self.on_bar: Callable[[Book, BarData], None] = self._matcher.match_bar
+        """Match a bar; ask only where the book's reach is touched (or always: it is the same)."""
+        self.on_tick: Callable[[Book, TickData], None] = self._matcher.match_tick
+        """Match a quote; ask only where the book's reach is touched (or always: it is the same)."""
         self._same_close = model.market_fill is MarketFill.SAME_CLOSE
         self._slippage = model.slippage if model.slippage.ticks or model.slippage.rate else None
         self._trades = 0
@@ -187,16 +192,6 @@ class SimulatedExchange:
         if order is not None and order.live:
             self._finish(order, Status.CANCELLED, "")
             self.books[order.request.vt_symbol].refresh()
-
-    # --- market data ----------------------------------------------------------------------------------------
-
-    def on_bar(self, book: Book, bar: BarData) -> None:
-        """Match a bar; call it only when the book's reach is touched (or always: it is the same)."""
-        self._matcher.match_bar(book, bar)
-
-    def on_tick(self, book: Book, tick: TickData) -> None:
-        """Match a quote; call it only when the book's reach is touched (or always: it is the same)."""
-        self._matcher.match_tick(book, tick)
 
     # --- fills ----------------------------------------------------------------------------------------------
 

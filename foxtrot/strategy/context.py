@@ -86,6 +86,7 @@ class StrategyContext:
         self.ids = IdSource(name)
         self.legs = {contract.vt_symbol: Leg(contract) for contract in contracts}
         self.default_leg = next(iter(self.legs.values())) if len(self.legs) == 1 else None
+        self._folds = {vt_symbol: leg.position.fold for vt_symbol, leg in self.legs.items()}
         self.orders: dict[str, OrderData] = {}
         self.pending: dict[str, OrderRequest] = {}
         self.trading = True
@@ -236,9 +237,9 @@ class StrategyContext:
 
     def fold_trade(self, trade: TradeData) -> None:
         """Fold a trade event into the leg's position."""
-        leg = self.legs.get(trade.vt_symbol)
-        if leg is not None:
-            leg.position.fold(trade)
+        fold = self._folds.get(trade.vt_symbol)
+        if fold is not None:
+            fold(trade)
 
     # --- the rest -------------------------------------------------------------------------------------------
 

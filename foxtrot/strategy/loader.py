@@ -1,10 +1,18 @@
-"""Finds a strategy class by path: ``package.module:Class`` or ``path/to/file.py:Class``."""
+"""Finds a strategy class by path: ``package.module:Class`` or ``path/to/file.py:Class``.
+
+Invariants: a file is imported under a name of its own, so files of one name in several folders stay apart. As for a
+script that Python runs, modules beside the file can be imported by it; its folder stays at the end of ``sys.path``.
+"""
 
 from __future__ import annotations
 
 import importlib
 import importlib.util
 import sys
+import traceback
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from types import ModuleType
 
@@ -48,26 +56,76 @@ def _load_module(location: str, path: str) -> ModuleType:
             raise ConfigError(
                 f"strategy {path!r}: there is no module {error.name!r}; write package.module:Class or file.py:Class"
             ) from error
-        raise ConfigError(f"strategy {path!r} cannot be imported: {error}") from error
+        raise _faulty(path, error) from error
     except Exception as error:
-        raise ConfigError(f"strategy {path!r} cannot be imported: {error!r}") from error
+        raise _faulty(path, error) from error
 
 
 def _load_file(file: Path, path: str) -> ModuleType:
     if not file.is_file():
         raise ConfigError(f"strategy {path!r}: there is no file {file}")
-    name = f"foxtrot_user_{file.stem}"
+    name = f"foxtrot_user_{file.stem}_{zlib.crc32(str(file).encode()):08x}"
     spec = importlib.util.spec_from_file_location(name, file)
     if spec is None or spec.loader is None:
         raise ConfigError(f"strategy {path!r}: {file} is not a Python file")
+    _refuse_twins(file.parent, path)
     module = importlib.util.module_from_spec(spec)
     sys.modules[name] = module
     try:
-        spec.loader.exec_module(module)
+        with _neighbours(file.parent):
+            spec.loader.exec_module(module)
     except Exception as error:
         del sys.modules[name]
-        raise ConfigError(f"strategy {path!r} cannot be imported: {error!r}") from error
+        raise _faulty(path, error) from error
     return module
+
+
+def _refuse_twins(folder: Path, path: str) -> None:
+    """Refuse a module in ``folder`` that goes by the name of one loaded from another strategy's folder.
+
+    Raises:
+        ConfigError: there is one.
+    """
+    for there in sorted(folder.glob("*.py")):
+        loaded = getattr(sys.modules.get(there.stem), "__file__", None)
+        if loaded and Path(loaded).parent in _FOLDERS - {folder}:
+            raise ConfigError(
+                f"strategy {path!r}: beside it lies {there.name}, but {loaded} is loaded under that name for another "
+                "strategy; give one of them another name"
+            )
+
+
+@contextmanager
+def _neighbours(folder: Path) -> Iterator[None]:
+    """Let modules in ``folder`` be imported: before all others in the block, after all others from then on."""
+    sys.path.insert(0, str(folder))
+    try:
+        yield
+    finally:
+        sys.path.remove(str(folder))
+        if folder not in _FOLDERS:
+            _FOLDERS.add(folder)
+            sys.path.append(str(folder))
+
+
+_FOLDERS: set[Path] = set()
+"""Folders of strategy files, which this module has put on ``sys.path``."""
+
+
+def _faulty(path: str, error: Exception) -> ConfigError:
+    """What importing a strategy raised, and on which line."""
+    told = f"{type(error).__name__}: {error}"
+    if isinstance(error, SyntaxError):
+        told = f"{type(error).__name__}: {error.msg}"
+        place, line, text = error.filename, error.lineno, error.text
+    else:
+        frames = traceback.extract_tb(error.__traceback__)
+        theirs = [f for f in frames if not f.filename.startswith("<") and f.filename != __file__]
+        last = theirs[-1] if theirs else frames[-1]
+        place, line, text = last.filename, last.lineno, last.line
+    return ConfigError(
+        f"strategy {path!r} cannot be imported: {told}\n  {place}, line {line}: {(text or '').strip()}"
+    )
 
 
 def _strategies(module: ModuleType) -> list[type[Strategy]]:

@@ -107,6 +107,7 @@ class EventLoop:
         self._event_engine = event_engine
         self._exchange = exchange
         self._sources = sources
+        self._only_bars = all(source.is_bars for source in sources)
 
     def run(self, block: Block) -> None:
         """Handle every row of a block."""
@@ -120,7 +121,8 @@ class EventLoop:
             else:
                 self._run_ticks(source, ticks_of(columns))
         else:
-            self._run_merged(block.order.tolist(), self._streams(block))
+            run = self._run_merged_bars if self._only_bars else self._run_mixed
+            run(block.order.tolist(), self._streams(block))
 
     def _prepare(self, source: Source, columns: Columns) -> None:
         """Compute the declared indicators of these rows."""
@@ -130,21 +132,36 @@ class EventLoop:
                 handler.prepare(named, columns.ts_event)
 
     def _streams(self, block: Block) -> list[Any]:
-        """Per source its next message, and the source itself unpacked; holes for sources without rows."""
+        """Per source its next message, and what the merged loops need of it; holes for sources without rows."""
         streams: list[Any] = [None] * len(self._sources)
         for number, columns in block.parts:
             source = self._sources[number]
             rows = bars_of(columns) if isinstance(columns, BarColumns) else ticks_of(columns)
-            streams[number] = (
-                rows.__next__,
-                source.topic,
-                source.book,
-                source.record,
-                source.is_bars,
-                source.is_bars is not source.book.on_ticks,
-                self._exchange.on_bar if source.is_bars else self._exchange.on_tick,
-            )
+            meet = self._meeting(source)
+            streams[number] = (rows.__next__, source.topic, source.book, source.record, meet)
         return streams
+
+    def _meeting(self, source: Source) -> Callable[[Any], None]:
+        """What a message of a source does before strategies see it, where quotes and bars are mixed."""
+        book, record, exchange = source.book, source.record, self._exchange
+
+        def tick_moves(tick: TickData) -> None:
+            record.last = tick
+            if book.orders:
+                exchange.on_tick(book, tick)
+
+        def bar_moves(bar: BarData) -> None:
+            if book.orders:
+                exchange.on_bar(book, bar)
+                self._event_engine.drain()
+            record.last = bar
+
+        def bar_informs(_bar: BarData) -> None:
+            """Quotes move this book."""
+
+        if not source.is_bars:
+            return tick_moves
+        return bar_informs if book.on_ticks else bar_moves
 
     def _run_bars(self, source: Source, bars: Iterator[BarData]) -> None:
         clock, drain, advance = self._clock, self._event_engine.drain, self._event_engine.advance
@@ -156,7 +173,9 @@ class EventLoop:
             if clock.next_due <= ts:
                 advance(ts)
             clock.ns = ts
-            if bar.low_price <= book.low_reach or bar.high_price >= book.high_reach:
+            if book.orders and (
+                bar.low_price <= book.low_reach or bar.high_price >= book.high_reach
+            ):
                 match(book, bar)
                 if queue:
                     drain()
@@ -178,7 +197,7 @@ class EventLoop:
             clock.ns = ts
             record.last = tick
             bid, ask = tick.bid_price_1, tick.ask_price_1
-            if (
+            if book.orders and (
                 ask <= book.buy_limit
                 or bid >= book.sell_limit
                 or bid <= book.sell_stop
@@ -192,34 +211,44 @@ class EventLoop:
             if queue:
                 drain()
 
-    def _run_merged(self, order: list[int], streams: list[Any]) -> None:
+    def _run_merged_bars(self, order: list[int], streams: list[Any]) -> None:
+        """``_run_bars`` for several instruments without quotes."""
+        clock, drain, advance = self._clock, self._event_engine.drain, self._event_engine.advance
+        queue = self._event_engine.queue
+        match = self._exchange.on_bar
+        for number in order:
+            following, topic, book, record, _ = streams[number]
+            bar = following()
+            ts = bar.ts_event
+            if clock.next_due <= ts:
+                advance(ts)
+            clock.ns = ts
+            if book.orders and (
+                bar.low_price <= book.low_reach or bar.high_price >= book.high_reach
+            ):
+                match(book, bar)
+                if queue:
+                    drain()
+            record.last = bar
+            for handler in topic.handlers:
+                handler(bar)
+            if queue:
+                drain()
+
+    def _run_mixed(self, order: list[int], streams: list[Any]) -> None:
+        """Quotes and bars of any instruments, merged."""
         clock, drain, advance = self._clock, self._event_engine.drain, self._event_engine.advance
         queue = self._event_engine.queue
         for number in order:
-            following, topic, book, record, is_bars, moves, match = streams[number]
+            following, topic, _, _, meet = streams[number]
             message = following()
             ts = message.ts_event
             if clock.next_due <= ts:
                 advance(ts)
             clock.ns = ts
-            if is_bars:
-                lowest = falls = message.low_price
-                highest = rises = message.high_price
-            else:
-                record.last = message
-                lowest = rises = message.ask_price_1
-                highest = falls = message.bid_price_1
-            if moves and (
-                lowest <= book.buy_limit
-                or highest >= book.sell_limit
-                or falls <= book.sell_stop
-                or rises >= book.buy_stop
-            ):
-                match(book, message)
-                if queue:
-                    drain()
-            if moves:
-                record.last = message
+            meet(message)
+            if queue:
+                drain()
             for handler in topic.handlers:
                 handler(message)
             if queue:

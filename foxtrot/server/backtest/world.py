@@ -17,7 +17,14 @@ from foxtrot.core.constants import Interval
 from foxtrot.core.errors import StrategyError
 from foxtrot.core.event_engine import EventEngine
 from foxtrot.core.market import MarketView
-from foxtrot.core.objects import BarData, ns_to_datetime
+from foxtrot.core.objects import (
+    BarData,
+    OrderData,
+    TickData,
+    TimerData,
+    TradeData,
+    ns_to_datetime,
+)
 from foxtrot.data.columns import BarColumns, TickColumns
 from foxtrot.data.feed import Columns
 from foxtrot.server.backtest.loop import Source, bars_of, topic_of
@@ -196,11 +203,48 @@ def _first_ts(columns: Columns) -> int:
     return int(columns.ts_open[0] if isinstance(columns, BarColumns) else columns.ts_event[0])
 
 
+def _told(message: object) -> str:
+    """A message as a person names it: its kind, instrument, time and prices."""
+    kind = type(message).__name__
+    match message:
+        case BarData():
+            opened = (
+                ns_to_datetime(message.ts_open).strftime("%Y-%m-%d %H:%M").removesuffix(" 00:00")
+            )
+            return (
+                f"{kind} {message.vt_symbol} of {opened}: open {message.open_price:.8g}, "
+                f"high {message.high_price:.8g}, low {message.low_price:.8g}, close {message.close_price:.8g}"
+            )
+        case TickData():
+            return (
+                f"{kind} {message.vt_symbol}: bid {message.bid_price_1:.8g}, ask {message.ask_price_1:.8g}, "
+                f"last {message.last_price:.8g}"
+            )
+        case OrderData():
+            told = f"{message.direction} {message.type} {message.volume:g} {message.vt_symbol} {message.status}"
+            return f"{kind} {message.vt_orderid}: {told}" + (
+                f" ({message.reason})" if message.reason else ""
+            )
+        case TradeData():
+            told = (
+                f"{message.direction} {message.volume:g} {message.vt_symbol} at {message.price:.8g}"
+            )
+            return f"{kind} {message.vt_orderid}: {told}"
+        case TimerData():
+            return f"{kind} {message.name!r}"
+        case _:
+            return repr(message)
+
+
 def _raise_with_story(host: StrategyHost, error: Exception, message: object) -> None:
     """End the run with what the strategy was handling, when, and its own traceback chained."""
     ts = getattr(message, "ts_event", host.event_engine.clock.now())
     moment = ns_to_datetime(ts).isoformat()
-    what = f"on {message!r}" if message is not None else "outside of an event"
+    what = (
+        f"on {_told(message)}"
+        if message is not None
+        else "outside of an event (on_start or on_stop)"
+    )
     raise StrategyError(
         f"strategy {host.name} raised {type(error).__name__}: {error}\n  at {moment} {what}"
     ) from error

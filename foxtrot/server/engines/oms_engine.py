@@ -282,7 +282,7 @@ class OmsEngine(OmsQueries, OmsLife):
         order = self.orders.fold_trade(trade)
         if trade.strategy != order.strategy:
             trade = replace(trade, strategy=order.strategy)
-        self.trades.fold(trade)
+        self.trades.trades[trade.vt_tradeid] = trade
         code = leg.instrument.currency.code
         codes = {code}
         if (

@@ -26,7 +26,7 @@ from msgspec.structs import replace
 
 from foxtrot.core.constants import Direction, OrderType, Status
 from foxtrot.core.errors import InvalidTransitionError, OrderError
-from foxtrot.core.objects import OrderData, TradeData
+from foxtrot.core.objects import ACTIVE_STATUSES, OrderData, TradeData
 
 SUBMITTING = Status.SUBMITTING
 NOTTRADED = Status.NOTTRADED
@@ -237,7 +237,7 @@ class OrderManager:
     def _store(self, order: OrderData) -> None:
         vt_orderid = order.vt_orderid
         self.orders[vt_orderid] = order
-        if TRANSITIONS[order.status]:
+        if order.status in ACTIVE_STATUSES:
             self.active[vt_orderid] = order
         else:
             self.active.pop(vt_orderid, None)

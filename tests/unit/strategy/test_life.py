@@ -39,10 +39,10 @@ def boom(self, *_):
     [
         ("on_start", "outside of an event"),
         ("on_stop", "outside of an event"),
-        ("on_bar", "on BarData("),
-        ("on_order", "on OrderData("),
-        ("on_trade", "on TradeData("),
-        ("on_timer", "on TimerData("),
+        ("on_bar", "on BarData A.LOCAL of 2023-11-14 22:1"),
+        ("on_order", "on OrderData "),
+        ("on_trade", "on TradeData "),
+        ("on_timer", "on TimerData 't'"),
     ],
 )
 def test_an_error_in_a_hook_ends_the_backtest_with_where_when_and_the_traceback(hook, told) -> None:

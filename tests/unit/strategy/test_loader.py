@@ -20,7 +20,7 @@ class One(Strategy):
 @pytest.fixture
 def folder(tmp_path, monkeypatch):
     before = set(sys.modules)
-    monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.setattr(sys, "path", [str(tmp_path), *sys.path])
     yield tmp_path
     for name in set(sys.modules) - before:
         del sys.modules[name]
@@ -64,7 +64,7 @@ def test_what_is_wrong_with_a_file_is_told(folder, text, path, told) -> None:
         load_strategy_class(path.format(file))
     assert told in str(caught.value)
     if "1 /" in text:
-        assert "foxtrot_user_faulty" not in sys.modules
+        assert not [name for name in sys.modules if name.startswith("foxtrot_user_faulty")]
         assert isinstance(caught.value.__cause__, ZeroDivisionError)
 
 
@@ -91,3 +91,46 @@ def test_a_module_that_fails_or_misses_another_is_told(folder) -> None:
     write(folder, "missing_module.py", "import not_installed_here\n")
     with pytest.raises(ConfigError, match="not_installed_here"):
         load_strategy_class("missing_module:One")
+
+
+def test_modules_beside_a_file_can_be_imported_by_it(folder) -> None:
+    (folder / "mine").mkdir()
+    write(folder, "mine/averages_of_mine.py", "LENGTH = 7\n")
+    path = write(folder, "mine/uses.py", "from averages_of_mine import LENGTH\n" + ONE)
+    first = sys.path[0]
+    assert load_strategy_class(path).__name__ == "One"
+    assert (sys.path[0], sys.path[-1]) == (first, str(folder / "mine"))
+
+
+def test_files_of_one_name_in_two_folders_stay_apart(folder) -> None:
+    for name in ("a", "b"):
+        (folder / name).mkdir()
+        write(folder, f"{name}/same.py", f"{ONE}    kind: str = {name!r}\n")
+    first = load_strategy_class(str(folder / "a" / "same.py"))
+    second = load_strategy_class(str(folder / "b" / "same.py"))
+    assert (first.kind, second.kind) == ("a", "b")
+    assert sys.modules[first.__module__] is not sys.modules[second.__module__]
+
+
+def test_two_folders_with_different_helpers_of_one_name_are_refused(folder) -> None:
+    for name in ("c", "d"):
+        (folder / name).mkdir()
+        write(folder, f"{name}/helpers_of_mine.py", f"WHO = {name!r}\n")
+        write(folder, f"{name}/one.py", "from helpers_of_mine import WHO\n" + ONE)
+    load_strategy_class(str(folder / "c" / "one.py"))
+    with pytest.raises(ConfigError, match=r"beside it lies helpers_of_mine.py, but .*under that"):
+        load_strategy_class(str(folder / "d" / "one.py"))
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("import sys\n1 / 0\n", "line 2: 1 / 0"),
+        ("x = 1\ndef broken(:\n", "line 2: def broken(:"),
+        ("import no_such_module_at_all\n", "line 1: import no_such_module_at_all"),
+    ],
+)
+def test_the_line_that_keeps_a_file_from_being_imported_is_told(folder, text, told) -> None:
+    with pytest.raises(ConfigError) as caught:
+        load_strategy_class(write(folder, "faulty_line.py", text))
+    assert told in str(caught.value)
