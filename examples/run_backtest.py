@@ -28,9 +28,9 @@ class SmaCross(Strategy):
     def on_bar(self, bar: BarData) -> None:
         """Decide on the bar's close; the order fills at the next bar's open."""
         if crossed_above(self.fast_sma, self.slow_sma):
-            self.buy(equity=1.0, vt_symbol=bar.vt_symbol)
+            self.buy(equity=1.0)
         elif crossed_below(self.fast_sma, self.slow_sma):
-            self.close(bar.vt_symbol)
+            self.close()
 
 
 def main() -> None:

@@ -187,7 +187,7 @@ class _Book:
     def fold(self, fill: TradeData) -> None:
         """Close what the fill closes, first in first out, and open a lot with the rest."""
         sign = 1 if fill.direction == Direction.LONG else -1
-        commission = self._commission(fill)
+        commission = commission_paid(fill, self._result)
         left = fill.volume
         if not self.legs or fill.offset in _CLOSING:
             left = self._close(fill, self.lots[-sign], commission / fill.volume)
@@ -222,14 +222,6 @@ class _Book:
         match = _Match(lot, fill, volume)
         self.matches.append(match)
         return match
-
-    def _commission(self, fill: TradeData) -> float:
-        currency = fill.commission_currency
-        if not fill.commission or not currency or currency == self._result.currency:
-            return fill.commission
-        if currency == self.contract.base_currency and not self.contract.inverse:
-            return fill.commission * fill.price * _rate(self.contract.currency, self._result)
-        return fill.commission * _rate(currency, self._result)
 
 
 def match_round_trips(result: BacktestResult) -> RoundTrips:
@@ -278,24 +270,23 @@ def fill_values(result: BacktestResult) -> NDArray[np.float64]:
         contract = _contract(vt_symbol, result)
         currency = contract.base_currency if contract.inverse else contract.currency
         unit[vt_symbol] = contract.size * _rate(currency, result), contract.inverse
-    values = [
-        fill.volume * unit[fill.vt_symbol][0] * abs(fill.price)
-        if not unit[fill.vt_symbol][1]
-        else fill.volume * unit[fill.vt_symbol][0] / fill.price
-        for fill in result.trades
-    ]
+    values = []
+    for fill in result.trades:
+        money, inverse = unit[fill.vt_symbol]
+        amount = fill.volume * money
+        values.append(amount / fill.price if inverse else amount * abs(fill.price))
     return np.array(values, dtype=np.float64)
 
 
-def commission_sum(result: BacktestResult) -> float:
-    """Return the commissions of all fills in the result's currency, summed exactly and rounded once.
-
-    Raises:
-        DataError: the result holds no rate for a currency.
-    """
-    return math.fsum(
-        commission_amount(fill, _contract(fill.vt_symbol, result), result) for fill in result.trades
-    )
+def commission_paid(fill: TradeData, result: BacktestResult) -> float:
+    """Return a fill's commission in the result's currency; raises DataError where there is no rate for it."""
+    currency = fill.commission_currency
+    if not fill.commission or not currency or currency == result.currency:
+        return fill.commission
+    contract = _contract(fill.vt_symbol, result)
+    if currency == contract.base_currency and not contract.inverse:
+        return fill.commission * fill.price * _rate(contract.currency, result)
+    return fill.commission * _rate(currency, result)
 
 
 def _contract(vt_symbol: str, result: BacktestResult) -> ContractData:

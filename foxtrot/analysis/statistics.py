@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import datetime as dt
 import math
+from collections.abc import Iterable
+from decimal import Decimal
 from typing import Any
 
 import numpy as np
@@ -20,7 +22,13 @@ from foxtrot.analysis.conventions import get_convention
 from foxtrot.analysis.drawdowns import drawdown_episodes, drawdown_money
 from foxtrot.analysis.record import Statistics
 from foxtrot.analysis.result import BacktestResult, PriceSeries
-from foxtrot.analysis.round_trips import OpenLot, RoundTrip, RoundTrips, fill_values
+from foxtrot.analysis.round_trips import (
+    OpenLot,
+    RoundTrip,
+    RoundTrips,
+    commission_paid,
+    fill_values,
+)
 from foxtrot.analysis.sessions import DailyCurve, daily_curve, monthly_returns, periods_per_year
 from foxtrot.core.constants import NS_PER_DAY, Direction
 from foxtrot.core.errors import ConfigError
@@ -245,11 +253,16 @@ def _activity(x: Inputs, result: BacktestResult, trips: RoundTrips) -> dict[str,
         "max_leverage": _reduce(leverage, np.max),
         "turnover": turnover,
         "turnover_rate": turnover / mean_equity / years if usable else _NAN,
-        "commissions": math.fsum(lot.commission for lot in lots),
+        "commissions": _decimal_sum(commission_paid(fill, result) for fill in result.trades),
         "slippage": math.fsum(lot.slippage for lot in lots),
         "orders": len(result.orders),
         "fills": len(result.trades),
     }
+
+
+def _decimal_sum(amounts: Iterable[float]) -> float:
+    """Sum amounts of money as the decimal figures they stand for, so that cents add up to cents."""
+    return float(sum((Decimal(repr(float(amount))) for amount in amounts), Decimal()))
 
 
 def _trades(x: Inputs, kind: Convention, trips: RoundTrips) -> dict[str, Any]:

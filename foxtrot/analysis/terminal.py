@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
-from rich.console import Group, RenderableType
+from rich.console import Console, ConsoleOptions, Group, RenderableType, RenderResult
 from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
@@ -15,6 +15,8 @@ from foxtrot.analysis.result import BacktestResult
 _BLOCKS = "▁▂▃▄▅▆▇█"
 _WIDTH = 78
 _SPARK = 50
+_LEAST_ACROSS = 72
+"""Columns of the terminal that three columns of figures need; in fewer they stand one below the other."""
 
 _COLUMNS = (
     (
@@ -71,7 +73,7 @@ _SHORT = {
     "calmar": "Calmar",
     "volatility": "Volatility",
     "max_drawdown": "Max. drawd.",
-    "max_drawdown_duration": "Longest",
+    "max_drawdown_duration": "Longest dd",
     "var_95": "VaR 95 %",
     "exposure": "Exposure",
     "trades": "Trades",
@@ -106,16 +108,12 @@ def summary_renderable(result: BacktestResult, statistics: Statistics) -> Render
     Returns:
         A rich renderable, at most 80 columns wide.
     """
-    figures = Table.grid(padding=(0, 2), expand=True)
-    for _ in _COLUMNS:
-        figures.add_column(ratio=1)
-    figures.add_row(*(_column(title, names, statistics) for title, names in _COLUMNS))
     parts: list[RenderableType] = [
         _facts(result, statistics),
         Text(),
         _curve(result, statistics),
         Text(),
-        figures,
+        _Figures(statistics),
     ]
     if statistics.open_lots:
         lots = "1 lot" if statistics.open_lots == 1 else f"{statistics.open_lots:,} lots"
@@ -142,6 +140,25 @@ def summary_renderable(result: BacktestResult, statistics: Statistics) -> Render
     )
 
 
+class _Figures:
+    """The main figures: three columns where there is room for them, else one below the other."""
+
+    def __init__(self, statistics: Statistics) -> None:
+        self._statistics = statistics
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        del console
+        columns = [_column(title, names, self._statistics) for title, names in _COLUMNS]
+        if options.max_width < _LEAST_ACROSS:
+            yield Group(columns[0], *(part for column in columns[1:] for part in (Text(), column)))
+            return
+        figures = Table.grid(padding=(0, 2), expand=True)
+        for _ in columns:
+            figures.add_column(ratio=1)
+        figures.add_row(*columns)
+        yield figures
+
+
 def sparkline(values: NDArray[np.float64], width: int = _SPARK) -> str:
     """Return a curve as a line of block characters, at most ``width`` of them: the mean of each stretch."""
     finite = values[np.isfinite(values)]
@@ -158,13 +175,19 @@ def sparkline(values: NDArray[np.float64], width: int = _SPARK) -> str:
 
 
 def _facts(result: BacktestResult, statistics: Statistics) -> Text:
-    symbols = [series.vt_symbol for series in result.prices]
-    what = ", ".join(symbols[:2]) + (f" and {len(symbols) - 2} more" if len(symbols) > 2 else "")
-    parts = [what] if what else []
+    parts = []
     if statistics.start is not None and statistics.end is not None:
         parts.append(format_period(statistics.start, statistics.end))
     parts.append(format_events(result.events, result.run_seconds))
-    return Text("  ·  ".join(parts), style="dim")
+    symbols = [series.vt_symbol for series in result.prices]
+    forms = [", ".join(symbols)] if symbols else []
+    forms += [
+        f"{', '.join(symbols[:n])} and {len(symbols) - n} more" for n in (2, 1) if n < len(symbols)
+    ]
+    if len(symbols) > 1:
+        forms.append(f"{len(symbols)} instruments")
+    lines = ["  ·  ".join([form, *parts]) for form in forms] or ["  ·  ".join(parts)]
+    return Text(next((line for line in lines if len(line) <= _WIDTH - 4), lines[-1]), style="dim")
 
 
 def _curve(result: BacktestResult, statistics: Statistics) -> Text:

@@ -246,11 +246,28 @@ def _write(job: BacktestJob, result: BacktestResult, statistics: Statistics) -> 
     files.append(folder / SUMMARY)
     for name in earlier - {file.name for file in files}:
         (folder / name).unlink(missing_ok=True)
+    notes += _order_notes(result)
     outcome = BacktestOutcome(
         job.name or "backtest", result, statistics, folder, tuple(files), tuple(notes)
     )
     write_text(folder / SUMMARY, outcome.to_json())
     return outcome
+
+
+def _order_notes(result: BacktestResult) -> list[str]:
+    """What became of orders, where it may surprise: none was sent, or some were refused."""
+    from foxtrot.core.constants import Status
+
+    if not result.orders:
+        return ["No order was sent."]
+    refused = [o for o in result.orders if o.status in (Status.REJECTED, Status.DENIED)]
+    if not refused:
+        return []
+    first = refused[0]
+    were = "order was" if len(refused) == 1 else "orders were"
+    return [
+        f"{len(refused):,} of {len(result.orders):,} {were} rejected; {first.vt_orderid}: {first.reason}"
+    ]
 
 
 def _write_report(job: BacktestJob, result: BacktestResult, statistics: Statistics) -> Path:

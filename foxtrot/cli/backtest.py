@@ -32,8 +32,10 @@ def backtest(
     symbol: opt.Symbol = None,
     sample: opt.Sample = None,
     adjusted: opt.Adjusted = None,
+    column: opt.Column = None,
     fix: opt.Fix = None,
     tz: opt.Zone = None,
+    time_format: opt.TimeFormat = None,
     stamp: opt.Stamp = None,
     interval: opt.BarInterval = None,
     set_: opt.Set = None,
@@ -57,13 +59,17 @@ def backtest(
 
     A strategy without data runs on the sample GOOG.
     """
+    with reported(debug):
+        columns = opt.columns_of(column)
     given = opt.BacktestOptions(
         data=tuple(data or ()),
         symbols=tuple(symbol or ()),
         samples=tuple(sample or ()),
         adjusted=adjusted,
+        columns=columns,
         fix=tuple(fix or ()),
         tz=tz,
+        time_format=time_format,
         stamp=stamp,
         interval=interval,
         overrides=tuple(set_ or ()),

@@ -40,12 +40,6 @@ FixedFile = Annotated[
         help="Write the data, as fixed, to this .csv or .csv.gz file; not while errors are left.",
     ),
 ]
-TimeFormat = Annotated[
-    str | None,
-    typer.Option(
-        "--time-format", metavar="FORMAT", help="strptime form of stamps that are not ISO 8601."
-    ),
-]
 AllowNegative = Annotated[
     bool, typer.Option("--allow-negative", help="Accept prices of zero and below.")
 ]
@@ -88,11 +82,12 @@ Seed = Annotated[
 def check(
     file: File,
     symbol: CheckSymbol = "",
+    column: opt.Column = None,
     fix: opt.Fix = None,
     tz: opt.Zone = None,
     stamp: opt.Stamp = None,
     interval: opt.BarInterval = None,
-    time_format: TimeFormat = None,
+    time_format: opt.TimeFormat = None,
     allow_negative: AllowNegative = False,
     output: FixedFile = None,
     json: CheckJson = False,
@@ -107,6 +102,7 @@ def check(
         checked = check_file(
             file,
             symbol,
+            columns=opt.columns_of(column) or None,
             fix=tuple(fix or ()),
             tz=tz,
             stamp=stamp.value if stamp else None,

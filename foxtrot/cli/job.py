@@ -77,7 +77,7 @@ def _with_data(job: BacktestJob, given: BacktestOptions) -> BacktestJob:
         files = [{"path": str(path), "vt_symbol": symbol} for path, symbol in pairs]
         samples = [{"sample": name} for name in given.samples]
         wanted = {"data": [*files, *samples]}
-        source = "--data, --symbol, --sample"
+        source = " and ".join(["--data"] * bool(files) + ["--sample"] * bool(samples))
         job = replace(job, data=build_config(wanted, BacktestJob, source=source).data)
     return replace(job, data=tuple(_read_as(source, given) for source in job.data))
 
@@ -90,8 +90,10 @@ def _read_as(source: DataSource, given: BacktestOptions) -> DataSource:
         return source
     return replace(
         source,
+        columns={**source.columns, **given.columns},
         fix=given.fix or source.fix,
         tz=given.tz or source.tz,
+        time_format=given.time_format or source.time_format,
         stamp=given.stamp.value if given.stamp else source.stamp,
         interval=given.interval or source.interval,
     )

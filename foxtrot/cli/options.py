@@ -5,7 +5,7 @@ Invariant: this module imports nothing heavy; enumerations come from modules tha
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
@@ -13,6 +13,7 @@ from typing import Annotated
 import typer
 
 from foxtrot.core.constants import Interval
+from foxtrot.core.errors import ConfigError
 from foxtrot.simulation.models import Finalize, MarketFill
 
 
@@ -95,6 +96,25 @@ BarInterval = Annotated[
         rich_help_panel=_DATA,
         show_choices=False,
         metavar="INTERVAL",
+    ),
+]
+Column = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--column",
+        metavar="NAME=COLUMN",
+        help="Which column of the file is meant, where its name is not recognised: close_price=Last; "
+        "repeat for several.",
+        rich_help_panel=_DATA,
+    ),
+]
+TimeFormat = Annotated[
+    str | None,
+    typer.Option(
+        "--time-format",
+        metavar="FORMAT",
+        help="strptime form of stamps that are not ISO 8601.",
+        rich_help_panel=_DATA,
     ),
 ]
 Set = Annotated[
@@ -212,8 +232,10 @@ class BacktestOptions:
     symbols: tuple[str, ...] = ()
     samples: tuple[str, ...] = ()
     adjusted: bool | None = None
+    columns: dict[str, str] = field(default_factory=dict)
     fix: tuple[str, ...] = ()
     tz: str | None = None
+    time_format: str | None = None
     stamp: StampOption | None = None
     interval: Interval | None = None
     overrides: tuple[str, ...] = ()
@@ -229,3 +251,22 @@ class BacktestOptions:
     no_report: bool = False
     parquet: bool = False
     open: bool = False
+
+
+def columns_of(given: list[str] | None) -> dict[str, str]:
+    """Names of Foxtrot's columns to those of the file, from texts such as ``close_price=Last``.
+
+    Raises:
+        ConfigError: one has another form, or a name comes twice.
+    """
+    columns: dict[str, str] = {}
+    for text in given or ():
+        name, equals, column = text.partition("=")
+        if not (name and equals and column):
+            raise ConfigError(
+                f"--column {text}: write Foxtrot's name and the file's, as in --column close_price=Last"
+            )
+        if name in columns:
+            raise ConfigError(f"--column {name} is given twice: {columns[name]!r} and {column!r}")
+        columns[name] = column
+    return columns

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from foxtrot.core.errors import StrategyError
 from foxtrot.core.objects import BarData, TickData
+from foxtrot.core.values import values_of
 from foxtrot.indicators.base import Indicator
 from foxtrot.strategy.view import Leg
 
@@ -145,9 +146,9 @@ class LegHandler:
                 setattr(indicator, name, value)
             indicator.previous = previous
             self._note_ready(results[0], previous, shown[0], ts_event)
-            values = [result.tolist() for result in results]
+            values = [values_of(result) for result in results]
             if len(values) == 1:
-                self._single.append((indicator, iter(values[0]).__next__))
+                self._single.append((indicator, values[0].__next__))
             else:
                 self._multiple.append((indicator, zip(*values, strict=True).__next__))
 

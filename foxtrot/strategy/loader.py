@@ -68,7 +68,7 @@ def _load_file(file: Path, path: str) -> ModuleType:
     spec = importlib.util.spec_from_file_location(name, file)
     if spec is None or spec.loader is None:
         raise ConfigError(f"strategy {path!r}: {file} is not a Python file")
-    _refuse_twins(file.parent, path)
+    _forget_twins(file.parent)
     module = importlib.util.module_from_spec(spec)
     sys.modules[name] = module
     try:
@@ -80,19 +80,17 @@ def _load_file(file: Path, path: str) -> ModuleType:
     return module
 
 
-def _refuse_twins(folder: Path, path: str) -> None:
-    """Refuse a module in ``folder`` that goes by the name of one loaded from another strategy's folder.
+def _forget_twins(folder: Path) -> None:
+    """Let names of modules in ``folder`` be looked up anew where they stand for another strategy's helpers.
 
-    Raises:
-        ConfigError: there is one.
+    Who imported those keeps them.
     """
-    for there in sorted(folder.glob("*.py")):
-        loaded = getattr(sys.modules.get(there.stem), "__file__", None)
-        if loaded and Path(loaded).parent in _FOLDERS - {folder}:
-            raise ConfigError(
-                f"strategy {path!r}: beside it lies {there.name}, but {loaded} is loaded under that name for another "
-                "strategy; give one of them another name"
-            )
+    names = {file.stem for file in folder.glob("*.py")}
+    names |= {file.parent.name for file in folder.glob("*/__init__.py")}
+    for name in [name for name in sys.modules if name.partition(".")[0] in names]:
+        file = Path(getattr(sys.modules[name], "__file__", None) or "/")
+        if not file.is_relative_to(folder) and any(file.is_relative_to(f) for f in _FOLDERS):
+            del sys.modules[name]
 
 
 @contextmanager

@@ -215,7 +215,7 @@ def summary() -> str:
     with tempfile.TemporaryDirectory() as folder:
         asked = [f"output.folder={folder}", "output.report=false"]
         outcome = run_backtest_job(load_job(ROOT / "configs" / "backtest.toml", asked))
-    result = replace(outcome.result, run_seconds=0.05, digest=str, _memo={})
+    result = replace(outcome.result, run_seconds=0.05, digest=str)
     text = io.StringIO()
     Console(file=text, width=80).print(summary_renderable(result, outcome.statistics))
     lines = [line.rstrip() for line in text.getvalue().splitlines()]

@@ -8,7 +8,8 @@ strategies and leave the record alone.
 
 What the tricks buy (``benchmarks/run.py``, Python 3.11):
 
-* messages are built by ``map`` over ``tolist()`` columns: no Python frame per bar;
+* messages are built by ``map`` over columns: no Python frame per bar; of a column only a few rows at a time become
+  Python numbers, so they are still in the processor's cache when they are used;
 * the exchange is asked only when the book's reach is touched: two comparisons (four on quotes) for a call;
 * handlers are called straight from the resolved topic, and the queue is looked at, not entered, when it is empty;
 * the clock is a plain attribute, set to the event's own time.
@@ -28,6 +29,7 @@ from foxtrot.core.clock import SimulatedClock
 from foxtrot.core.event_engine import EventEngine, Topic
 from foxtrot.core.market import MarketRecord
 from foxtrot.core.objects import BarData, TickData
+from foxtrot.core.values import values_of
 from foxtrot.data.columns import BarColumns, TickColumns
 from foxtrot.data.feed import Block, Columns
 from foxtrot.simulation.book import Book
@@ -50,13 +52,13 @@ def bars_of(columns: BarColumns) -> Iterator[BarData]:
     return map(
         BarData,
         repeat(columns.vt_symbol),
-        columns.ts_open.tolist(),
-        columns.ts_event.tolist(),
-        columns.open_price.tolist(),
-        columns.high_price.tolist(),
-        columns.low_price.tolist(),
-        columns.close_price.tolist(),
-        columns.volume.tolist(),
+        values_of(columns.ts_open),
+        values_of(columns.ts_event),
+        values_of(columns.open_price),
+        values_of(columns.high_price),
+        values_of(columns.low_price),
+        values_of(columns.close_price),
+        values_of(columns.volume),
         repeat(columns.interval),
         *_optional(columns.turnover, columns.open_interest),
     )
@@ -67,11 +69,11 @@ def ticks_of(columns: TickColumns) -> Iterator[TickData]:
     return map(
         TickData,
         repeat(columns.vt_symbol),
-        columns.ts_event.tolist(),
-        columns.bid_price_1.tolist(),
-        columns.ask_price_1.tolist(),
-        columns.bid_volume_1.tolist(),
-        columns.ask_volume_1.tolist(),
+        values_of(columns.ts_event),
+        values_of(columns.bid_price_1),
+        values_of(columns.ask_price_1),
+        values_of(columns.bid_volume_1),
+        values_of(columns.ask_volume_1),
         *_optional(columns.last_price, columns.last_volume, columns.volume),
     )
 
@@ -85,7 +87,7 @@ def _floats(columns: BarColumns, name: str) -> NDArray[np.float64]:
 def _optional(*arrays: Any) -> list[Any]:
     """Trailing columns up to the last that is there; gaps before it are zeros."""
     last = max((i for i, array in enumerate(arrays) if array is not None), default=-1)
-    return [repeat(0.0) if array is None else array.tolist() for array in arrays[: last + 1]]
+    return [repeat(0.0) if array is None else values_of(array) for array in arrays[: last + 1]]
 
 
 class EventLoop:

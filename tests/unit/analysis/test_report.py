@@ -4,6 +4,7 @@ import json
 import math
 import re
 import sys
+from dataclasses import replace
 from html.parser import HTMLParser
 from io import StringIO
 
@@ -308,6 +309,39 @@ def test_summary_tells_of_open_lots_and_of_bankruptcy():
 
     assert "1 lot still open" in console.file.getvalue()
     assert "fell to nothing" in console.file.getvalue()
+
+
+@pytest.mark.parametrize("width", [40, 60])
+def test_summary_cuts_no_figure_off_in_a_narrow_terminal(width):
+    result = busy_result()
+    statistics = calculate_statistics(result)
+    console = Console(file=StringIO(), width=width, color_system=None)
+
+    console.print(summary_renderable(result, statistics))
+
+    text = console.file.getvalue()
+    assert max(len(line) for line in text.splitlines()) <= width
+    for name in ("total_return", "max_drawdown", "expectancy"):
+        assert statistics.text(name) in text
+    assert "Longest dd" in text
+
+
+@pytest.mark.parametrize(("count", "told"), [(2, "X1.LOCAL"), (5, "X1.LOCAL"), (200, "200 instr")])
+def test_summary_tells_of_several_instruments_in_one_line(count, told):
+    base = busy_result()
+    names = [
+        f"X{n}.LOCAL" if count < 100 else f"A_LONG_NAME_{n}.LOCAL" for n in range(1, count + 1)
+    ]
+    prices = tuple(replace(base.prices[0], vt_symbol=name) for name in names)
+    result = replace(base, prices=prices, events=1_000)
+    console = Console(file=StringIO(), width=80, color_system=None)
+
+    console.print(summary_renderable(result, calculate_statistics(result)))
+
+    line, after = console.file.getvalue().splitlines()[2:4]
+    assert told in line
+    assert "1,000 events" in line
+    assert not after.strip("│ ")
 
 
 def test_sparkline():

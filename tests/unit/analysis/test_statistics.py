@@ -130,6 +130,18 @@ def test_trade_figures_by_hand():
     assert statistics.turnover == pytest.approx(10 * (10 + 12.1 + 10 + 9 + 10 + 9 + 10 + 9))
 
 
+def test_commissions_are_the_sum_of_the_fills_without_residue_of_splitting():
+    trades = [
+        fill(1, "LONG", 3.0, 10.0, 1, commission=0.1),
+        fill(2, "SHORT", 1.0, 12.0, 2, commission=0.1),
+        fill(3, "SHORT", 1.0, 12.0, 3, commission=0.1),
+    ]
+    statistics = calculate_statistics(make_result(days(2), [1001.0, 1002.0], trades))
+
+    assert statistics.commissions == 0.3
+    assert sum(trade.commission for trade in trades) != 0.3
+
+
 def test_wins_without_a_loss():
     trades = [fill(1, "LONG", 1.0, 10.0, 1), fill(2, "SHORT", 1.0, 12.0, 2)]
     statistics = calculate_statistics(make_result(days(2), [1001.0, 1002.0], trades))

@@ -200,6 +200,22 @@ def test_what_the_user_should_know_is_shown(monkeypatch: pytest.MonkeyPatch) -> 
     assert "No HTML report: it needs plotly" in told.out
 
 
+def test_orders_that_were_refused_and_runs_without_any_are_told_of() -> None:
+    Path("odd.py").write_text(
+        "from foxtrot.strategy import Strategy\n"
+        "class Greedy(Strategy):\n"
+        "    def on_bar(self, bar):\n"
+        "        self.buy(1_000_000)\n"
+        "class Idle(Strategy): ...\n"
+    )
+
+    greedy = foxtrot("backtest", "odd.py:Greedy", "--data", "prices.csv", "--no-report")
+    idle = foxtrot("backtest", "odd.py:Idle", "--data", "prices.csv", "--no-report")
+
+    assert "83 of 84 orders were rejected; SIM.greedy-1: insufficient margin" in greedy.out
+    assert "No order was sent." in idle.out
+
+
 # --- what is refused ----------------------------------------------------------------------------------------
 
 

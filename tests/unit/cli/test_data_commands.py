@@ -199,3 +199,29 @@ def test_wrong_requests_for_samples_are_two(arguments: list[str], told: str) -> 
 
     assert said.code == 2
     assert told in said.err
+
+
+def test_columns_and_the_form_of_stamps_can_be_told() -> None:
+    Path("odd.csv").write_text("Day;First;High;Low;Last\n02.01.2024;1;2;1;2\n03.01.2024;2;3;2;3\n")
+    names = ("--column", "time=Day", "--column", "open_price=First", "--column", "close_price=Last")
+
+    said = foxtrot("data", "check", "odd.csv", *names, "--time-format", "%d.%m.%Y")
+
+    assert said.code == 0, said.err
+    assert "odd.csv: 2 bars of 1d, 2024-01-02" in said.out
+
+
+@pytest.mark.parametrize(
+    ("given", "told"),
+    [
+        (("close_price",), "--column close_price: write Foxtrot's name and the file's"),
+        (("close_price=A", "close_price=B"), "--column close_price is given twice: 'A' and 'B'"),
+    ],
+)
+def test_a_column_without_two_names_is_refused(given: tuple[str, ...], told: str) -> None:
+    options = [part for text in given for part in ("--column", text)]
+
+    for command in (("backtest", "strategies.py:Flip", "--data"), ("data", "check")):
+        said = foxtrot(*command, "prices.csv", *options)
+        assert said.code == 2
+        assert told in said.err

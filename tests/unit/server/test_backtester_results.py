@@ -49,6 +49,19 @@ def test_conventions_and_assumptions_are_told() -> None:
     assert result.events == 60
 
 
+def test_equity_and_statistics_begin_where_the_warm_up_ends() -> None:
+    data = bars(walk(100))
+    split = START + 40 * MINUTE
+    backtest = run(Flips, data, warmup_until=split)
+    result, statistics = backtest.result, backtest.calculate_statistics()
+    assert len(result.ts) == len(result.equity) == len(result.exposure) == len(result.gross) == 60
+    assert result.ts[0] == split + MINUTE
+    assert statistics.start.timestamp() * 1e9 == split
+    held = data.close_price[-1] / data.open_price[40] - 1.0
+    assert statistics.buy_hold_return == pytest.approx(held)
+    assert "equity and statistics begin there" in result.conventions["Warm-up"]
+
+
 def test_the_end_closes_positions_where_asked_and_takes_no_order_after() -> None:
     class Sticky(Strategy):
         def on_bar(self, bar) -> None:

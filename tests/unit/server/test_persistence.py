@@ -310,5 +310,5 @@ def test_the_contract_loads_no_database() -> None:
 def test_an_unknown_name_of_the_module_is_an_attribute_error() -> None:
     import foxtrot.server.persistence as module
 
-    with pytest.raises(AttributeError, match="NullPersistence"):
-        module.NullPersistence  # noqa: B018
+    with pytest.raises(AttributeError, match="VoidPersistence"):
+        module.VoidPersistence  # noqa: B018
