@@ -14,6 +14,7 @@ from foxtrot.analysis.round_trips import RoundTrip
 from foxtrot.analysis.sections import esc, panel, script_json
 from foxtrot.analysis.sessions import DailyCurve, daily_curve
 from foxtrot.analysis.template import page
+from foxtrot.core.objects import ns_to_datetime
 
 MAX_PRICE_CHARTS = 12
 _ROLLING_DAYS = 126
@@ -74,8 +75,10 @@ def render_report(
 
 def _header(result: BacktestResult, statistics: Statistics, title: str) -> str:
     facts = []
-    if statistics.start is not None and statistics.end is not None:
-        facts.append(format_period(statistics.start, statistics.end))
+    if (
+        statistics.start is not None
+    ):  # the end of the curve: conventions differ on what they call the end
+        facts.append(format_period(statistics.start, ns_to_datetime(int(result.ts[-1]))))
     facts.append(_named([series.vt_symbol for series in result.prices], "instruments"))
     facts.append(_named(list(result.strategies), "strategies"))
     facts.append(f"{statistics.text('capital')} {result.currency} capital")

@@ -11,6 +11,7 @@ from rich.text import Text
 
 from foxtrot.analysis.record import Statistics, format_events, format_period
 from foxtrot.analysis.result import BacktestResult
+from foxtrot.core.objects import ns_to_datetime
 
 _BLOCKS = "▁▂▃▄▅▆▇█"
 _WIDTH = 78
@@ -176,8 +177,10 @@ def sparkline(values: NDArray[np.float64], width: int = _SPARK) -> str:
 
 def _facts(result: BacktestResult, statistics: Statistics) -> Text:
     parts = []
-    if statistics.start is not None and statistics.end is not None:
-        parts.append(format_period(statistics.start, statistics.end))
+    if (
+        statistics.start is not None
+    ):  # the end of the curve: conventions differ on what they call the end
+        parts.append(format_period(statistics.start, ns_to_datetime(int(result.ts[-1]))))
     parts.append(format_events(result.events, result.run_seconds))
     symbols = [series.vt_symbol for series in result.prices]
     forms = [", ".join(symbols)] if symbols else []

@@ -44,7 +44,8 @@ class SimAccount:
         instrument = book.instrument
         value = instrument.value_of_lots(price, lots)
         fee = self._fee(book, value, lots, taker) if self._fees is not None else 0
-        if self._in_full and instrument.paid_in_full:  # a position binds what it cost
+        plain = self._in_full and instrument.paid_in_full
+        if plain:  # a position binds what it cost
             before = position.cost
             realized = position.apply(lots, value)
             self.used += position.cost - before
@@ -53,7 +54,7 @@ class SimAccount:
             realized = position.apply(lots, value)
             self.used += self._bound(book, position.lots, position.cost) - before
         self.balance += realized - fee
-        if position.lots and (position.lots < 0 or self._factor(book, 1) != 1.0):
+        if position.lots and (position.lots < 0 or not plain):
             self._margined[book.vt_symbol] = book
         elif self._margined:
             self._margined.pop(book.vt_symbol, None)
@@ -62,7 +63,13 @@ class SimAccount:
     def refusal(self, book: Book, lots: int, price: float, taker: bool) -> str:
         """Why signed lots cannot be afforded at a price; empty where they can."""
         position = book.position
-        if position.lots and abs(lots) <= abs(position.lots) and (position.lots > 0) != (lots > 0):
+        if not position.lots:
+            if self._in_full and not self._margined and self._fees is None:  # the simplest account
+                instrument = book.instrument
+                value = instrument.value_of_lots(price, lots)
+                if instrument.paid_in_full and value <= self.balance - self.used:
+                    return ""
+        elif abs(lots) <= abs(position.lots) and (position.lots > 0) != (lots > 0):
             return ""
         needed, free = self._margin(book, lots, price, taker)
         if needed <= free:

@@ -128,6 +128,13 @@ class Book:
         "vt_symbol",
     )
 
+    buy_limit: float
+    sell_limit: float
+    buy_stop: float
+    sell_stop: float
+    low_reach: float
+    high_reach: float
+
     def __init__(self, instrument: Instrument, market: MarketRecord, on_ticks: bool) -> None:
         self.vt_symbol = instrument.vt_symbol
         self.instrument = instrument
@@ -140,11 +147,7 @@ class Book:
         self._message: BarData | TickData | None = None
         self._budgets: dict[int, int] = {}
         self._side = 0
-        self._forget_reach()
-
-    def _forget_reach(self) -> None:
-        self.buy_limit = self.sell_stop = self.low_reach = -inf
-        self.sell_limit = self.buy_stop = self.high_reach = inf
+        self.clear()
 
     def open_budget(self, message: BarData | TickData, share: float, sign: int) -> None:
         """Set ``budget`` to what is left of our share of a bar, or of the side of a quote that ``sign`` takes."""
@@ -198,12 +201,12 @@ class Book:
     def clear(self) -> None:
         """Drop all orders."""
         self.orders = []
-        self._forget_reach()
+        self.buy_limit = self.sell_stop = self.low_reach = -inf
+        self.sell_limit = self.buy_stop = self.high_reach = inf
 
     def refresh(self) -> None:
         """Drop dead orders and measure the reach anew; called after any change but an addition."""
         orders = [order for order in self.orders if order.live]
-        self.orders = []
-        self._forget_reach()
+        self.clear()
         for order in orders:
             self.add(order)

@@ -28,7 +28,8 @@ from foxtrot.core.objects import (
 from foxtrot.core.validation import check_modify, check_request
 from foxtrot.strategy.view import Leg
 
-UNITS = VolumeMode.UNITS
+UNITS, CASH, EQUITY = VolumeMode.UNITS, VolumeMode.CASH, VolumeMode.EQUITY
+GTC = TimeInForce.GTC
 _TYPES = {
     (False, False): OrderType.MARKET,
     (True, False): OrderType.LIMIT,
@@ -121,31 +122,38 @@ class StrategyContext:
 
     def send(
         self,
-        leg: Leg,
         direction: Direction,
         offset: Offset,
         reduce_only: bool,
-        volume: float,
-        mode: VolumeMode,
-        price: float | None,
-        stop: float | None,
-        stop_loss: float | None,
-        take_profit: float | None,
-        time_in_force: TimeInForce,
-        expire_ts: int,
-        reference: str,
+        vt_symbol: str | None,
+        volume: float | None,
+        cash: float | None = None,
+        equity: float | None = None,
+        price: float | None = None,
+        stop: float | None = None,
+        stop_loss: float | None = None,
+        take_profit: float | None = None,
+        time_in_force: TimeInForce = GTC,
+        expire_ts: int = 0,
+        reference: str = "",
     ) -> str:
-        """Check an order, send it, return its ``vt_orderid`` at once.
+        """Check an order, send it, return its ``vt_orderid`` at once; arguments as in ``OrderVerbs.buy``.
 
         Raises:
             OrderError: it is malformed; the message names the field and the nearest good value.
+            StrategyError: the strategy is not trading, or does not trade that instrument.
         """
         if not self.trading:
             raise StrategyError(
                 f"strategy {self.name} is not trading: it is warming up, stopped, or in ERROR; "
                 "ask self.is_trading where a generator's callback sends orders"
             )
-        type_ = _TYPES[price is not None, stop is not None]
+        leg = self.default_leg if vt_symbol is None else self.legs.get(vt_symbol)
+        if leg is None:
+            leg = self.leg(vt_symbol)
+        mode = UNITS
+        if volume is None or cash is not None or equity is not None:
+            volume, mode = _sized(volume, cash, equity)
         ids = self.ids
         ids.last += 1
         vt_orderid = f"{leg.adapter_name}.{ids.prefix}-{ids.last}"
@@ -153,7 +161,7 @@ class StrategyContext:
             OrderRequest(
                 leg.vt_symbol,
                 direction,
-                type_,
+                _TYPES[price is not None, stop is not None],
                 volume,
                 price or 0.0,
                 stop or 0.0,
@@ -254,3 +262,21 @@ class StrategyContext:
         now = self.clock.now()
         self._logger.log(level, "%s", msg, extra={"ts_event": now})
         self.event_engine.publish(self._log_topic, LogData(msg, level, self.name, now))
+
+
+def _sized(
+    volume: float | None, cash: float | None, equity: float | None
+) -> tuple[float, VolumeMode]:
+    """The one way of sizing that was given.
+
+    Raises:
+        OrderError: none or several were given.
+    """
+    given = [
+        (value, mode)
+        for value, mode in ((volume, UNITS), (cash, CASH), (equity, EQUITY))
+        if value is not None
+    ]
+    if len(given) != 1:
+        raise OrderError("give exactly one of volume (units), cash (currency) or equity (fraction)")
+    return given[0]

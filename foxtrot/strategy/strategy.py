@@ -23,16 +23,16 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 from foxtrot.core.constants import Direction, Interval, Offset, TimeInForce, VolumeMode
-from foxtrot.core.errors import ConfigError, OrderError
+from foxtrot.core.errors import ConfigError
 from foxtrot.core.objects import (
     BarData,
     ContractData,
-    ModifyRequest,
     OrderData,
     TickData,
     TimerData,
     TradeData,
 )
+from foxtrot.strategy.order_verbs import OrderVerbs
 from foxtrot.strategy.parameters import check_setting
 from foxtrot.strategy.view import StrategyPosition
 
@@ -49,7 +49,7 @@ UNITS, CASH, EQUITY = VolumeMode.UNITS, VolumeMode.CASH, VolumeMode.EQUITY
 GTC = TimeInForce.GTC
 
 
-class Strategy:
+class Strategy(OrderVerbs):
     """Base of all strategies.
 
     Args:
@@ -106,263 +106,6 @@ class Strategy:
 
     def on_load(self, state: dict[str, Any]) -> None:
         """Take up what ``on_save`` returned before the restart; called after ``on_start``."""
-
-    # --- orders ---------------------------------------------------------------------------------------------
-
-    def buy(
-        self,
-        volume: float | None = None,
-        price: float | None = None,
-        *,
-        vt_symbol: str | None = None,
-        stop: float | None = None,
-        cash: float | None = None,
-        equity: float | None = None,
-        stop_loss: float | None = None,
-        take_profit: float | None = None,
-        time_in_force: TimeInForce = GTC,
-        expire_ts: int = 0,
-        reference: str = "",
-    ) -> str:
-        """Buy to open: a market order, or with ``price`` a limit, with ``stop`` a stop, with both a stop-limit.
-
-        Args:
-            volume: units; or instead ``cash`` (currency) or ``equity`` (fraction of the account, 1.0 is all of it),
-                sized at the fill.
-            price: limit price.
-            vt_symbol: the instrument; may be left out where the strategy trades only one.
-            stop: trigger price.
-            cash: notional in currency.
-            equity: fraction of the account's equity.
-            stop_loss: price of a stop that closes the position, live from the fill on.
-            take_profit: price of a limit that closes it, live from the fill on.
-            time_in_force: how long the order works.
-            expire_ts: when a GTD order ends, ns UTC.
-            reference: a label of yours, kept on order and trades.
-
-        Returns:
-            The ``vt_orderid``; what became of the order arrives in ``on_order`` and ``on_trade``.
-
-        Raises:
-            OrderError: the order is malformed; names the field and the nearest good value.
-        """
-        return self._open(
-            LONG,
-            volume,
-            price,
-            vt_symbol,
-            stop,
-            cash,
-            equity,
-            stop_loss,
-            take_profit,
-            time_in_force,
-            expire_ts,
-            reference,
-        )
-
-    def short(
-        self,
-        volume: float | None = None,
-        price: float | None = None,
-        *,
-        vt_symbol: str | None = None,
-        stop: float | None = None,
-        cash: float | None = None,
-        equity: float | None = None,
-        stop_loss: float | None = None,
-        take_profit: float | None = None,
-        time_in_force: TimeInForce = GTC,
-        expire_ts: int = 0,
-        reference: str = "",
-    ) -> str:
-        """Sell to open; arguments as in ``buy``."""
-        return self._open(
-            SHORT,
-            volume,
-            price,
-            vt_symbol,
-            stop,
-            cash,
-            equity,
-            stop_loss,
-            take_profit,
-            time_in_force,
-            expire_ts,
-            reference,
-        )
-
-    def sell(
-        self,
-        volume: float,
-        price: float | None = None,
-        *,
-        vt_symbol: str | None = None,
-        stop: float | None = None,
-        time_in_force: TimeInForce = GTC,
-        expire_ts: int = 0,
-        reference: str = "",
-    ) -> str:
-        """Sell to close a long position; never opens or flips one (cut at the fill to what is held)."""
-        leg = self._context.default_leg if vt_symbol is None else None
-        return self._context.send(
-            leg or self._context.leg(vt_symbol),
-            SHORT,
-            CLOSE,
-            True,
-            volume,
-            UNITS,
-            price,
-            stop,
-            None,
-            None,
-            time_in_force,
-            expire_ts,
-            reference,
-        )
-
-    def cover(
-        self,
-        volume: float,
-        price: float | None = None,
-        *,
-        vt_symbol: str | None = None,
-        stop: float | None = None,
-        time_in_force: TimeInForce = GTC,
-        expire_ts: int = 0,
-        reference: str = "",
-    ) -> str:
-        """Buy to close a short position; never opens or flips one (cut at the fill to what is held)."""
-        leg = self._context.default_leg if vt_symbol is None else None
-        return self._context.send(
-            leg or self._context.leg(vt_symbol),
-            LONG,
-            CLOSE,
-            True,
-            volume,
-            UNITS,
-            price,
-            stop,
-            None,
-            None,
-            time_in_force,
-            expire_ts,
-            reference,
-        )
-
-    def close(self, vt_symbol: str | None = None, reference: str = "") -> str:
-        """Close the whole position at market; an empty string where there is none."""
-        leg = self._context.leg(vt_symbol)
-        volume = leg.position.volume
-        if volume == 0.0:
-            return ""
-        direction = SHORT if volume > 0.0 else LONG
-        return self._context.send(
-            leg,
-            direction,
-            CLOSE,
-            True,
-            abs(volume),
-            UNITS,
-            None,
-            None,
-            None,
-            None,
-            GTC,
-            0,
-            reference,
-        )
-
-    def order_target(
-        self,
-        target: float,
-        price: float | None = None,
-        *,
-        vt_symbol: str | None = None,
-        reference: str = "",
-    ) -> str:
-        """Send what is missing to a position of ``target`` signed units, working orders counted in.
-
-        Returns:
-            The ``vt_orderid``, or an empty string where nothing is missing.
-        """
-        leg = self._context.leg(vt_symbol)
-        lot = leg.instrument.lot
-        working = self._context.working_volume(leg.vt_symbol)
-        missing = lot.to_lots(target) - lot.to_lots(leg.position.volume) - lot.to_lots(working)
-        if missing == 0:
-            return ""
-        return self._context.send(
-            leg,
-            LONG if missing > 0 else SHORT,
-            NO_OFFSET,
-            False,
-            lot.from_lots(abs(missing)),
-            UNITS,
-            price,
-            None,
-            None,
-            None,
-            GTC,
-            0,
-            reference,
-        )
-
-    def modify_order(
-        self,
-        vt_orderid: str,
-        *,
-        price: float | None = None,
-        volume: float | None = None,
-        stop: float | None = None,
-    ) -> None:
-        """Ask for a change of a working order; what is left out stays. ``volume`` is the new total."""
-        self._context.modify(ModifyRequest(vt_orderid, price, volume, stop))
-
-    def cancel_order(self, vt_orderid: str) -> None:
-        """Ask for a cancellation; ``on_order`` tells what became of it."""
-        self._context.cancel(vt_orderid)
-
-    def cancel_all(self, vt_symbol: str | None = None) -> None:
-        """Ask for the cancellation of all our working orders, of one instrument or all."""
-        for vt_orderid in self._context.working_ids(vt_symbol):
-            self._context.cancel(vt_orderid)
-
-    def _open(
-        self,
-        direction: Direction,
-        volume: float | None,
-        price: float | None,
-        vt_symbol: str | None,
-        stop: float | None,
-        cash: float | None,
-        equity: float | None,
-        stop_loss: float | None,
-        take_profit: float | None,
-        time_in_force: TimeInForce,
-        expire_ts: int,
-        reference: str,
-    ) -> str:
-        context = self._context
-        leg = context.legs.get(vt_symbol) if vt_symbol else context.default_leg
-        mode = UNITS
-        if volume is None or cash is not None or equity is not None:
-            volume, mode = _sized(volume, cash, equity)
-        return context.send(
-            leg or context.leg(vt_symbol),
-            direction,
-            OPEN,
-            False,
-            volume,
-            mode,
-            price,
-            stop,
-            stop_loss,
-            take_profit,
-            time_in_force,
-            expire_ts,
-            reference,
-        )
 
     # --- what we know ---------------------------------------------------------------------------------------
 
@@ -448,21 +191,3 @@ class Strategy:
     def log(self, msg: str, level: int = logging.INFO) -> None:
         """Write a line to the log, under the strategy's name."""
         self._context.log(msg, level)
-
-
-def _sized(
-    volume: float | None, cash: float | None, equity: float | None
-) -> tuple[float, VolumeMode]:
-    """The one way of sizing that was given.
-
-    Raises:
-        OrderError: none or several were given.
-    """
-    given = [
-        (value, mode)
-        for value, mode in ((volume, UNITS), (cash, CASH), (equity, EQUITY))
-        if value is not None
-    ]
-    if len(given) != 1:
-        raise OrderError("give exactly one of volume (units), cash (currency) or equity (fraction)")
-    return given[0]

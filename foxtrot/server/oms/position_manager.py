@@ -147,7 +147,8 @@ class PositionManager:
             ValueError: the price is NaN.
             OverflowError: the price is infinite.
         """
-        leg = self._leg_of(trade)
+        key = (trade.vt_tradeid.partition(".")[0], trade.vt_symbol)
+        leg = self._net.get(key) or self._leg_of(key, trade)
         instrument = leg.instrument
         lots = instrument.lot.to_lots(trade.volume)
         value = round(trade.price * trade.volume * instrument.scale)  # Instrument.value
@@ -165,7 +166,10 @@ class PositionManager:
                 if not signed:
                     leg.ts_event = trade.ts_event
                     return leg, 0
-        return leg, leg.apply(signed, value, trade.offset, trade.ts_event)
+        if leg.yesterday:
+            return leg, leg.apply(signed, value, trade.offset, trade.ts_event)
+        leg.ts_event = trade.ts_event
+        return leg, leg.book.apply(signed, value)
 
     def fold_report(self, report: PositionData) -> PositionLeg | None:
         """Open a position that the venue held before our first fill; None where we have one already.
@@ -219,13 +223,9 @@ class PositionManager:
             for leg in list(self.legs.values())
         ]
 
-    def _leg_of(self, trade: TradeData) -> PositionLeg:
+    def _leg_of(self, key: tuple[str, str], trade: TradeData) -> PositionLeg:
         """A netting contract has one leg; else a fill opens its own side's leg or closes the other's."""
-        adapter = trade.vt_tradeid.partition(".")[0]
-        key = (adapter, trade.vt_symbol)
-        leg = self._net.get(key)
-        if leg is not None:
-            return leg
+        adapter, _ = key
         if self._instrument_of(adapter, trade.vt_symbol).contract.net_position:
             leg = self._net[key] = self.leg(adapter, trade.vt_symbol, NET)
             return leg

@@ -344,6 +344,19 @@ def test_summary_tells_of_several_instruments_in_one_line(count, told):
     assert not after.strip("│ ")
 
 
+@pytest.mark.parametrize("convention", ["foxtrot", "backtesting.py"])
+def test_the_period_shown_ends_with_the_last_bar_under_each_convention(convention):
+    result = busy_result()
+    statistics = calculate_statistics(result, convention)
+    console = Console(file=StringIO(), width=80, color_system=None)
+
+    console.print(summary_renderable(result, statistics))
+
+    last = str(np.datetime64(int(result.prices[0].ts_open[-1]), "ns"))[:10]
+    assert f"2024-01-01 – {last}" in console.file.getvalue()
+    assert f"2024-01-01 – {last}" in render_report(result, statistics)
+
+
 def test_sparkline():
     assert sparkline(np.array([1.0, 2.0, 3.0]), 3) == "▁▅█"
     assert sparkline(np.ones(100), 4) == "▁▁▁▁"
