@@ -33,7 +33,7 @@ class Offset(StrEnum):
 
 
 class Status(StrEnum):
-    """State of an order; the legal moves are in ``foxtrot.server.oms.order_manager``."""
+    """State of an order; the legal moves are in ``foxtrot.server.oms.transitions``."""
 
     SUBMITTING = "SUBMITTING"
     NOTTRADED = "NOTTRADED"

@@ -53,9 +53,10 @@ def check_request(request: OrderRequest, tick: TickSize, lot: LotSize) -> OrderR
         raise OrderError(f"{request.vt_symbol}: direction must be LONG or SHORT, got NET")
     if request.volume_mode is _UNITS:
         lot.to_lots(volume)
-    elif request.volume_mode is VolumeMode.EQUITY and volume > 100.0:
+    elif request.volume_mode is VolumeMode.EQUITY and volume > 1.0:
         raise OrderError(
-            f"{request.vt_symbol}: volume is a fraction of equity (1.0 is all of it), got {volume}"
+            f"{request.vt_symbol}: volume is a fraction of equity (1.0 is all of it), got {volume:g}; "
+            f"for {volume:g} % write {volume / 100.0:g}"
         )
     if (
         request.type is _MARKET
@@ -102,14 +103,7 @@ def _check_prices(request: OrderRequest, tick: TickSize) -> OrderRequest:
         raise OrderError(f"{where}: time in force GTD needs expire_ts (ns UTC)")
     stop_loss = _attached(where, "stop_loss", request.stop_loss, tick)
     take_profit = _attached(where, "take_profit", request.take_profit, tick)
-    if stop_loss and take_profit:
-        low, high = sorted((stop_loss, take_profit))
-        good = stop_loss == low if request.direction is Direction.LONG else stop_loss == high
-        if not good or low == high:
-            raise OrderError(
-                f"{where}: stop_loss {stop_loss} and take_profit {take_profit} lie on the wrong sides "
-                f"for {request.direction.value}"
-            )
+    _check_sides(where, request.direction, price or trigger, stop_loss, take_profit)
     return replace(
         request,
         price=price,
@@ -117,6 +111,40 @@ def _check_prices(request: OrderRequest, tick: TickSize) -> OrderRequest:
         stop_loss=stop_loss,
         take_profit=take_profit,
     )
+
+
+def _check_sides(
+    where: str, direction: Direction, entry: float, stop_loss: float, take_profit: float
+) -> None:
+    """A stop lies on the losing side of the entry (0 where unknown) and of the target, a target on the winning side.
+
+    Raises:
+        OrderError: one does not.
+    """
+    sign = 1.0 if direction is Direction.LONG else -1.0
+    pairs = (
+        ("stop_loss", stop_loss, "the entry", entry),
+        ("the entry", entry, "take_profit", take_profit),
+        ("stop_loss", stop_loss, "take_profit", take_profit),
+    )
+    for low_name, low, high_name, high in pairs:
+        if low and high and sign * low >= sign * high:
+            side = "below" if sign > 0.0 else "above"
+            raise OrderError(
+                f"{where}: wrong sides for {direction.value}: {low_name} ({low:g}) must lie {side} {high_name} "
+                f"({high:g})"
+            )
+
+
+def check_protection(request: OrderRequest, newest: float) -> None:
+    """Refuse a market order whose stop or target is on the wrong side of the newest price: it would end at once.
+
+    Raises:
+        OrderError: names both prices.
+    """
+    if request.type is _MARKET and newest and (request.stop_loss or request.take_profit):
+        where = f"{request.vt_symbol} {request.type.value} order, newest price {newest:g}"
+        _check_sides(where, request.direction, newest, request.stop_loss, request.take_profit)
 
 
 def _price(where: str, field: str, value: float, needed: bool, tick: TickSize) -> float:

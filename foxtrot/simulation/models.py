@@ -73,6 +73,12 @@ class FeeModel:
         for name in ("rate", "per_unit", "per_trade", "minimum"):
             if not 0.0 <= getattr(self, name) < inf:
                 raise ConfigError(f"fee {name} must not be negative, got {getattr(self, name)}")
+        for name in ("rate", "maker_rate", "taker_rate"):
+            value = getattr(self, name)
+            if value is not None and not abs(value) < 1.0:
+                raise ConfigError(
+                    f"fee {name} is a fraction of the notional (0.001 is 0.1 %), got {value:g}"
+                )
         for name in ("maker_rate", "taker_rate"):
             rate = getattr(self, name)
             if rate is not None and not isfinite(rate):

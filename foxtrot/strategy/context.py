@@ -25,7 +25,7 @@ from foxtrot.core.objects import (
     OrderRequest,
     TradeData,
 )
-from foxtrot.core.validation import check_modify, check_request
+from foxtrot.core.validation import check_modify, check_protection, check_request
 from foxtrot.strategy.view import Leg
 
 UNITS, CASH, EQUITY = VolumeMode.UNITS, VolumeMode.CASH, VolumeMode.EQUITY
@@ -179,6 +179,8 @@ class StrategyContext:
             leg.instrument.tick,
             leg.instrument.lot,
         )
+        if stop_loss or take_profit:
+            check_protection(request, leg.price())
         self.pending[vt_orderid] = request
         self._queue.append((self._command_order, request))
         return vt_orderid

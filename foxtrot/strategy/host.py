@@ -14,7 +14,7 @@ from enum import StrEnum
 from typing import Any, Protocol, TypeVar
 
 from foxtrot.core import events
-from foxtrot.core.errors import StrategyError
+from foxtrot.core.errors import ConfigError, StrategyError
 from foxtrot.core.event_engine import EventEngine
 from foxtrot.core.objects import (
     BarData,
@@ -92,8 +92,14 @@ class StrategyHost:
         self.context = StrategyContext(name, event_engine, contracts, history or NoHistory())
         self.context.trading = False
         self.on_error = on_error
+        if strategy_class.__init__ is not Strategy.__init__:
+            raise ConfigError(
+                f"{strategy_class.__name__} has an __init__ of its own; a strategy is set up in on_start, and its "
+                "parameters are annotated class attributes"
+            )
         self.strategy = strategy_class(self, setting)
         self._timers: set[str] = set()
+        self._late: set[tuple[str, str]] = set()
         self._timer_topic = event_engine.topic(f"{events.EVENT_STRATEGY}{name}.timer")
         self._wire()
 
@@ -199,8 +205,20 @@ class StrategyHost:
     # --- what a strategy declares ---------------------------------------------------------------------------
 
     def add_indicator(self, leg: Leg, indicator: AnyIndicator) -> AnyIndicator:
-        """Update an indicator with each bar of a leg: as columns if declared in ``on_start``, else streaming."""
+        """Update an indicator with each bar of a leg: as columns if declared in ``on_start``, else streaming.
+
+        Raises:
+            StrategyError: one like it was declared in a hook before (a hook that declares at each call).
+        """
         declared = self.state is StrategyState.CREATED
+        if not declared:
+            key = (leg.vt_symbol, repr(indicator))
+            if key in self._late:
+                raise StrategyError(
+                    f"strategy {self.name}: {indicator!r} was declared in a hook again and again begins empty; call "
+                    "self.indicator(...) once, in on_start, and keep what it returns"
+                )
+            self._late.add(key)
         self.handlers[leg.vt_symbol].add_indicator(indicator, declared=declared)
         return indicator
 

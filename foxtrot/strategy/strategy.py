@@ -18,6 +18,7 @@ Hooks run one at a time; what a hook sends is decided on after it has returned, 
 
 from __future__ import annotations
 
+import difflib
 import logging
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
@@ -57,12 +58,14 @@ class Strategy(OrderVerbs):
         setting: parameter values by name.
 
     Raises:
-        ConfigError: a setting is unknown or of the wrong type, or a parameter hides a name of this class.
+        ConfigError: a setting is unknown or of the wrong type, a parameter hides a name of this class, or a method
+            looks like a hook whose name is mistyped.
     """
 
     author: ClassVar[str] = ""
 
     def __init__(self, host: StrategyHost, setting: Mapping[str, Any]) -> None:
+        _check_hooks(type(self))
         self._host = host
         self._context = host.context
         self.name = host.context.name
@@ -191,3 +194,20 @@ class Strategy(OrderVerbs):
     def log(self, msg: str, level: int = logging.INFO) -> None:
         """Write a line to the log, under the strategy's name."""
         self._context.log(msg, level)
+
+
+def _check_hooks(cls: type[Strategy]) -> None:
+    """Refuse a method that nobody will ever call because its name misses a hook's by a letter or two.
+
+    Raises:
+        ConfigError: names the method and the hook.
+    """
+    hooks = [name for name in vars(Strategy) if name.startswith("on_")]
+    for name in dir(cls):
+        if name.startswith("on_") and name not in hooks:
+            near = difflib.get_close_matches(name, hooks, n=1, cutoff=0.8)
+            if near:
+                raise ConfigError(
+                    f"{cls.__name__} has a method {name!r}, which is never called; did you mean {near[0]!r}? "
+                    "(A method of your own needs a name that is less like a hook's.)"
+                )

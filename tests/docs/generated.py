@@ -33,7 +33,7 @@ def table(head: Row, rows: Iterable[Row]) -> str:
 def transitions() -> str:
     """The life of an order: which state may follow which."""
     from foxtrot.core.constants import Status
-    from foxtrot.server.oms.order_manager import TRANSITIONS
+    from foxtrot.server.oms.transitions import TRANSITIONS
 
     order = list(Status)
     rows = []

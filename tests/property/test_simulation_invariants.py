@@ -126,8 +126,9 @@ class Planned(Strategy):
         if bracket:
             sign = 1 if long else -1
             gap = abs(second) + 0.5
-            extra["stop_loss"] = round(price - sign * gap, 2)
-            extra["take_profit"] = round(price + sign * gap, 2)
+            entry = price if kind in ("market", "equity") else level
+            extra["stop_loss"] = round(entry - sign * gap, 2)
+            extra["take_profit"] = round(entry + sign * gap, 2)
         match kind:
             case "market":
                 self.ids.append(enter(volume, **extra))
@@ -138,7 +139,7 @@ class Planned(Strategy):
             case "stop_limit":
                 self.ids.append(enter(volume, round(level + second, 2), stop=level, **extra))
             case "equity":
-                self.ids.append(enter(equity=volume / 40, **extra))
+                self.ids.append(enter(equity=min(1.0, volume / 40), **extra))
             case "close":
                 self.close(symbol)
             case "target":

@@ -249,7 +249,7 @@ def test_a_strategy_runs_live_on_the_event_engines_thread_and_its_fills_survive(
     now = time.time_ns()
     adapter.on_bar(make_bar(100.0, ts_open=now - 10, length=10))
     wait_until(main.get_all_orders)
-    later = time.time_ns() + 1
+    later = time.time_ns() + 10**9  # beyond the arrival of the order, however slow the machine
     adapter.on_bar(make_bar(101.0, ts_open=later, length=10))
     wait_until(lambda: {"trade at 101", "timer"} <= set(strategy.seen))  # type: ignore[attr-defined]
     main.close()

@@ -298,7 +298,8 @@ def test_a_new_trading_day_makes_todays_yesterdays() -> None:
 
 def test_closing_more_than_is_known_is_told() -> None:
     desk = Desk(contracts=[make_contract(net_position=False)])
-    desk.fill(desk.send(volume=3.0, direction=SHORT, offset=Offset.CLOSE), 3.0)
+    desk.venue.on_trade(make_trade(3.0, direction=SHORT, offset=Offset.CLOSE))
+    desk.drain()
     assert "closes 3 units of TEST.LOCAL more than are known to be held" in desk.logs
 
 

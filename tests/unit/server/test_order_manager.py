@@ -10,7 +10,8 @@ from msgspec.structs import replace
 from foxtrot.core.constants import Direction, Status
 from foxtrot.core.errors import InvalidTransitionError, OrderError
 from foxtrot.core.objects import ACTIVE_STATUSES, OrderData
-from foxtrot.server.oms.order_manager import EXTERNAL, TRANSITIONS, OrderManager, check_transition
+from foxtrot.server.oms.order_manager import EXTERNAL, OrderManager
+from foxtrot.server.oms.transitions import TRANSITIONS, check_transition
 from foxtrot.testing import make_order, make_trade
 
 S = Status

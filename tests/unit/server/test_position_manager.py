@@ -11,7 +11,8 @@ from foxtrot.accounting.ledger import Currency
 from foxtrot.core.constants import Direction, Offset
 from foxtrot.core.errors import AccountingError, OrderError
 from foxtrot.core.objects import PositionData, TradeData
-from foxtrot.server.oms.position_manager import PositionManager, units_of
+from foxtrot.server.oms.position_leg import units_of
+from foxtrot.server.oms.position_manager import PositionManager
 from foxtrot.testing import make_contract, make_position, make_trade
 
 LONG, SHORT = Direction.LONG, Direction.SHORT

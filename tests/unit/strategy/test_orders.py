@@ -75,7 +75,7 @@ def test_a_malformed_order_is_refused_where_it_is_sent(call, text) -> None:
     [
         (lambda s: s.buy(1, vt_symbol="X.LOCAL"), "does not trade 'X.LOCAL'; it trades: A.LOCAL"),
         (lambda s: s.history(0), "count must be positive"),
-        (lambda s: s.indicator(SMA(2)) and s.indicator(s.again), "was added"),
+        (lambda s: [s.indicator(SMA(2)) for _ in range(2)], "once, in on_start"),
     ],
 )
 def test_a_wrong_call_says_what_there_is(call, text) -> None:
