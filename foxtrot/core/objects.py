@@ -1,4 +1,4 @@
-"""The messages of the platform: market data, state records and requests.
+"""The messages of the platform: state records and requests here, market data from ``market_data``.
 
 Invariants:
 
@@ -9,7 +9,7 @@ Invariants:
   ``vt_tradeid``, ``vt_positionid`` and ``vt_accountid`` = ``ADAPTER.id`` (split at the first dot).
 * Constructors do not validate; decoding and ``foxtrot.testing`` builders do. Numbers are floats.
 
-The first fields of ``BarData`` and ``TickData`` are in the order in which the backtest builds them from columns.
+Import every message from here, those of market data and the helpers of ``keys``, too.
 """
 
 from __future__ import annotations
@@ -31,6 +31,42 @@ from foxtrot.core.constants import (
     TimeInForce,
     VolumeMode,
 )
+from foxtrot.core.keys import ns_to_datetime, split_vt_id, split_vt_symbol
+from foxtrot.core.market_data import (
+    BarData,
+    BookDelta,
+    BookSnapshot,
+    Depth,
+    SessionData,
+    TickData,
+    TradeTick,
+)
+
+__all__ = [
+    "ACTIVE_STATUSES",
+    "AccountData",
+    "BarData",
+    "BookDelta",
+    "BookSnapshot",
+    "CancelRequest",
+    "ContractData",
+    "Depth",
+    "HistoryRequest",
+    "LogData",
+    "ModifyRequest",
+    "OrderData",
+    "OrderRequest",
+    "PositionData",
+    "SessionData",
+    "SubscribeRequest",
+    "TickData",
+    "TimerData",
+    "TradeData",
+    "TradeTick",
+    "ns_to_datetime",
+    "split_vt_id",
+    "split_vt_symbol",
+]
 
 ACTIVE_STATUSES = frozenset(
     {
@@ -41,196 +77,6 @@ ACTIVE_STATUSES = frozenset(
         Status.UNKNOWN,
     }
 )
-
-
-def ns_to_datetime(ts: int, tz: dt.tzinfo = dt.UTC) -> dt.datetime:
-    """Turn nanoseconds UTC into an aware ``datetime`` (microseconds; the rest is cut)."""
-    seconds, ns = divmod(ts, 1_000_000_000)
-    moment = dt.datetime.fromtimestamp(seconds, dt.UTC).replace(microsecond=ns // 1000)
-    return moment if tz is dt.UTC else moment.astimezone(tz)
-
-
-def split_vt_symbol(vt_symbol: str) -> tuple[str, Exchange]:
-    """Split ``BTCUSDT.BINANCE`` at its last dot.
-
-    Raises:
-        ValueError: there is no dot, or the exchange is not a member of ``Exchange``.
-    """
-    symbol, dot, exchange = vt_symbol.rpartition(".")
-    if not dot or not symbol:
-        raise ValueError(f"vt_symbol {vt_symbol!r} is not SYMBOL.EXCHANGE, for example AAPL.NASDAQ")
-    try:
-        return symbol, Exchange(exchange)
-    except ValueError:
-        raise ValueError(
-            f"vt_symbol {vt_symbol!r}: {exchange!r} is no known exchange; use one of foxtrot.core.Exchange, "
-            f"LOCAL for data of your own"
-        ) from None
-
-
-def split_vt_id(vt_id: str) -> tuple[str, str]:
-    """Split ``ADAPTER.id`` at its first dot into adapter name and the rest.
-
-    Raises:
-        ValueError: there is no dot.
-    """
-    adapter, dot, rest = vt_id.partition(".")
-    if not dot or not adapter:
-        raise ValueError(f"id {vt_id!r} is not ADAPTER.id")
-    return adapter, rest
-
-
-class Depth(msgspec.Struct, frozen=True, array_like=True, gc=False, tag_field="_kind", tag="Depth"):
-    """Levels two to five of a book, best first; prices and volumes (in units) per side."""
-
-    bid_prices: tuple[float, ...] = ()
-    bid_volumes: tuple[float, ...] = ()
-    ask_prices: tuple[float, ...] = ()
-    ask_volumes: tuple[float, ...] = ()
-
-
-class SessionData(
-    msgspec.Struct, frozen=True, array_like=True, gc=False, tag_field="_kind", tag="Session"
-):
-    """Figures of the trading day that some venues send with each tick; 0 where the venue has none."""
-
-    open_price: float = 0.0
-    high_price: float = 0.0
-    low_price: float = 0.0
-    pre_close: float = 0.0
-    limit_up: float = 0.0
-    limit_down: float = 0.0
-    turnover: float = 0.0
-    open_interest: float = 0.0
-
-
-class TickData(
-    msgspec.Struct, frozen=True, array_like=True, gc=False, tag_field="_kind", tag="Tick"
-):
-    """Best bid and offer, the last trade, and optionally four more levels and the day's figures.
-
-    Prices are 0 where the venue sent none; ``volume`` is the day's cumulated volume in units.
-    """
-
-    vt_symbol: str
-    ts_event: int
-    bid_price_1: float
-    ask_price_1: float
-    bid_volume_1: float = 0.0
-    ask_volume_1: float = 0.0
-    last_price: float = 0.0
-    last_volume: float = 0.0
-    volume: float = 0.0
-    depth: Depth | None = None
-    session: SessionData | None = None
-    ts_init: int = 0
-    adapter_name: str = ""
-
-    @property
-    def symbol(self) -> str:
-        """The venue's own symbol, without the exchange."""
-        return self.vt_symbol.rpartition(".")[0]
-
-    @property
-    def exchange(self) -> Exchange:
-        """The exchange, the part after the last dot."""
-        return Exchange(self.vt_symbol.rpartition(".")[2])
-
-    @property
-    def datetime(self) -> dt.datetime:
-        """``ts_event`` as an aware UTC datetime."""
-        return ns_to_datetime(self.ts_event)
-
-    @property
-    def mid_price(self) -> float:
-        """Middle of bid and ask; the last price where one side is missing."""
-        if self.bid_price_1 > 0.0 and self.ask_price_1 > 0.0:
-            return (self.bid_price_1 + self.ask_price_1) / 2.0
-        return self.last_price or self.bid_price_1 or self.ask_price_1
-
-
-class BarData(msgspec.Struct, frozen=True, array_like=True, gc=False, tag_field="_kind", tag="Bar"):
-    """Open, high, low, close and volume of the span from ``ts_open`` to ``ts_event`` (its close)."""
-
-    vt_symbol: str
-    ts_open: int
-    ts_event: int
-    open_price: float
-    high_price: float
-    low_price: float
-    close_price: float
-    volume: float = 0.0
-    interval: Interval = Interval.MINUTE
-    turnover: float = 0.0
-    open_interest: float = 0.0
-    ts_init: int = 0
-    adapter_name: str = ""
-
-    @property
-    def symbol(self) -> str:
-        """The venue's own symbol, without the exchange."""
-        return self.vt_symbol.rpartition(".")[0]
-
-    @property
-    def exchange(self) -> Exchange:
-        """The exchange, the part after the last dot."""
-        return Exchange(self.vt_symbol.rpartition(".")[2])
-
-    @property
-    def datetime(self) -> dt.datetime:
-        """``ts_event``, the bar's close, as an aware UTC datetime."""
-        return ns_to_datetime(self.ts_event)
-
-    @property
-    def datetime_open(self) -> dt.datetime:
-        """``ts_open`` as an aware UTC datetime."""
-        return ns_to_datetime(self.ts_open)
-
-
-class TradeTick(
-    msgspec.Struct, frozen=True, array_like=True, gc=False, tag_field="_kind", tag="TradeTick"
-):
-    """One print of the public tape; ``aggressor`` is the taker's side, NET where unknown."""
-
-    vt_symbol: str
-    ts_event: int
-    price: float
-    volume: float
-    aggressor: Direction = Direction.NET
-    tradeid: str = ""
-    ts_init: int = 0
-    adapter_name: str = ""
-
-
-class BookDelta(
-    msgspec.Struct, frozen=True, array_like=True, gc=False, tag_field="_kind", tag="BookDelta"
-):
-    """New volume of one price level; volume 0 removes it."""
-
-    vt_symbol: str
-    ts_event: int
-    direction: Direction
-    price: float
-    volume: float
-    sequence: int = 0
-    ts_init: int = 0
-    adapter_name: str = ""
-
-
-class BookSnapshot(
-    msgspec.Struct, frozen=True, array_like=True, gc=False, tag_field="_kind", tag="BookSnapshot"
-):
-    """A whole book, best levels first."""
-
-    vt_symbol: str
-    ts_event: int
-    bid_prices: tuple[float, ...] = ()
-    bid_volumes: tuple[float, ...] = ()
-    ask_prices: tuple[float, ...] = ()
-    ask_volumes: tuple[float, ...] = ()
-    sequence: int = 0
-    ts_init: int = 0
-    adapter_name: str = ""
 
 
 class OrderData(

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from foxtrot.data.issues import Origin, QualityIssue, QualityReport, Severity
     from foxtrot.data.quality import check
     from foxtrot.data.samples import SAMPLE_SYMBOLS, sample_bars, sample_names, sample_path
+    from foxtrot.data.series import CatalogSeries, Series
     from foxtrot.data.synthetic import make_bars, make_ticks
     from foxtrot.data.windows import Session, WindowSchedule
     from foxtrot.data.writers import write_csv
@@ -30,6 +31,7 @@ _EXPORTS = {
     "issues": ("Origin", "QualityIssue", "QualityReport", "Severity"),
     "quality": ("check",),
     "samples": ("SAMPLE_SYMBOLS", "sample_bars", "sample_names", "sample_path"),
+    "series": ("CatalogSeries", "Series"),
     "synthetic": ("make_bars", "make_ticks"),
     "windows": ("Session", "WindowSchedule"),
     "writers": ("write_csv",),
@@ -43,11 +45,13 @@ __all__ = [
     "BarGenerator",
     "Catalog",
     "CatalogEntry",
+    "CatalogSeries",
     "Columns",
     "LoadedData",
     "Origin",
     "QualityIssue",
     "QualityReport",
+    "Series",
     "Session",
     "Severity",
     "TickColumns",

@@ -28,7 +28,17 @@ import numpy as np
 
 from foxtrot.core.constants import Interval
 from foxtrot.core.errors import DataError, MissingExtraError
-from foxtrot.data.columns import BarColumns, Columns, TickColumns, iter_arrays, row_times
+from foxtrot.data.columns import (
+    BarColumns,
+    Columns,
+    IntArray,
+    TickColumns,
+    bounds,
+    check_same_columns,
+    iter_arrays,
+    join_columns,
+    row_times,
+)
 from foxtrot.data.issues import moment
 from foxtrot.data.quality import check
 
@@ -141,14 +151,8 @@ class Catalog:
         """
         parts = list(self.chunks(vt_symbol, interval, start, end, rows=1_000_000))
         if not parts:
-            have = next(
-                e for e in self.list() if (e.vt_symbol, e.interval) == (vt_symbol, interval)
-            )
-            raise DataError(
-                f"{self.root}: no rows of {vt_symbol} {interval} in the range asked for; it holds "
-                f"{moment(have.start)} to {moment(have.end)}"
-            )
-        return _joined(parts)
+            raise self.nothing_in_range(vt_symbol, interval)
+        return join_columns(parts)
 
     def chunks(
         self,
@@ -166,15 +170,41 @@ class Catalog:
             MissingExtraError: pyarrow is not installed.
         """
         kind = Interval(interval)
-        folder = self._folder(vt_symbol, kind)
-        parts = _parts(folder)
+        return _read_parts(self._files(vt_symbol, kind), vt_symbol, kind, start, end, rows)
+
+    def times(
+        self,
+        vt_symbol: str,
+        interval: Interval | str,
+        start: int | None = None,
+        end: int | None = None,
+    ) -> Iterator[tuple[IntArray, IntArray]]:
+        """Row times (``ts_open``, ticks ``ts_event``) and ``ts_event`` of ``read``, some at a time and nothing else.
+
+        Raises:
+            DataError: the catalog has nothing of it, its files overlap, or they hold different columns.
+            MissingExtraError: pyarrow is not installed.
+        """
+        kind = Interval(interval)
+        return _read_times(self._files(vt_symbol, kind), vt_symbol, kind, start, end)
+
+    def nothing_in_range(self, vt_symbol: str, interval: Interval | str) -> DataError:
+        """The error that says which range of an instrument the catalog holds."""
+        have = next(e for e in self.list() if (e.vt_symbol, e.interval) == (vt_symbol, interval))
+        return DataError(
+            f"{self.root}: no rows of {vt_symbol} {interval} in the range asked for; it holds "
+            f"{moment(have.start)} to {moment(have.end)}"
+        )
+
+    def _files(self, vt_symbol: str, kind: Interval) -> Sequence[_Part]:
+        parts = _parts(self._folder(vt_symbol, kind))
         if not parts:
             known = ", ".join(f"{e.vt_symbol} {e.interval.value}" for e in self.list()) or "nothing"
             raise DataError(
                 f"{self.root}: holds no {kind.value} data of {vt_symbol}; it has {known}"
             )
         _refuse_overlap(parts)
-        return _read_parts(parts, vt_symbol, kind, start, end, rows)
+        return parts
 
     def list(self) -> tuple[CatalogEntry, ...]:
         """What the catalog holds, sorted by symbol and interval; only file footers are read."""
@@ -193,9 +223,11 @@ class Catalog:
         if not old:
             return columns
         interval = columns.interval if isinstance(columns, BarColumns) else Interval.TICK
-        there = _joined(list(_read_parts(old, columns.vt_symbol, interval, None, None, 1_000_000)))
+        there = join_columns(
+            list(_read_parts(old, columns.vt_symbol, interval, None, None, 1_000_000))
+        )
         pieces = (there.between(None, first), columns, there.between(last + 1, None))
-        merged = _joined([piece for piece in pieces if len(piece)])
+        merged = join_columns([piece for piece in pieces if len(piece)])
         check(merged, allow_negative=True).raise_for_errors()
         return merged
 
@@ -271,9 +303,7 @@ def _read_parts(
     rows: int,
 ) -> Iterator[Columns]:
     _, pq = _pyarrow()
-    for part in parts:
-        if (start is not None and part.last < start) or (end is not None and part.first >= end):
-            continue
+    for part in _within(parts, start, end):
         with pq.ParquetFile(part.path) as file:
             for batch in file.iter_batches(batch_size=rows):
                 piece = _columns(batch, vt_symbol, interval).between(start, end)
@@ -281,31 +311,42 @@ def _read_parts(
                     yield piece
 
 
+def _read_times(
+    parts: Sequence[_Part], vt_symbol: str, interval: Interval, start: int | None, end: int | None
+) -> Iterator[tuple[IntArray, IntArray]]:
+    _, pq = _pyarrow()
+    by = "ts_event" if interval is Interval.TICK else "ts_open"
+    names: Sequence[str] = ()
+    for part in _within(parts, start, end):
+        with pq.ParquetFile(part.path) as file:
+            names = names or file.schema_arrow.names
+            check_same_columns(vt_symbol, names, file.schema_arrow.names)
+            for batch in file.iter_batches(
+                batch_size=_ROW_GROUP, columns=list(dict.fromkeys((by, "ts_event")))
+            ):
+                arrays = _arrays(batch)
+                first, stop = bounds(arrays[by], start, end)
+                if stop > first:
+                    yield arrays[by][first:stop], arrays["ts_event"][first:stop]
+
+
+def _within(parts: Sequence[_Part], start: int | None, end: int | None) -> Iterator[_Part]:
+    """The files with rows in ``start <= time < end``."""
+    for part in parts:
+        if (start is None or part.last >= start) and (end is None or part.first < end):
+            yield part
+
+
 def _columns(batch: Any, vt_symbol: str, interval: Interval) -> Columns:
-    arrays: dict[str, Any] = {}
-    for name, column in zip(batch.schema.names, batch.columns, strict=True):
-        values = column.to_numpy(zero_copy_only=False)
-        arrays[name] = values.view(np.int64) if values.dtype.kind == "M" else values
+    arrays = _arrays(batch)
     if interval is Interval.TICK:
         return TickColumns(vt_symbol, **arrays)
     return BarColumns(vt_symbol, interval, **arrays)
 
 
-def _joined(parts: Sequence[Columns]) -> Columns:
-    first = parts[0]
-    if len(parts) == 1:
-        return first
-    names = [name for name, _ in iter_arrays(first)]
-    for part in parts[1:]:
-        other = [name for name, _ in iter_arrays(part)]
-        if other != names:
-            raise DataError(
-                f"{first.vt_symbol}: files hold different columns, {', '.join(names)} and "
-                f"{', '.join(other)}; write them anew with the same ones"
-            )
-    arrays: dict[str, Any] = {
-        name: np.concatenate([getattr(part, name) for part in parts]) for name in names
-    }
-    if isinstance(first, BarColumns):
-        return BarColumns(first.vt_symbol, first.interval, **arrays)
-    return TickColumns(first.vt_symbol, **arrays)
+def _arrays(batch: Any) -> dict[str, Any]:
+    arrays: dict[str, Any] = {}
+    for name, column in zip(batch.schema.names, batch.columns, strict=True):
+        values = column.to_numpy(zero_copy_only=False)
+        arrays[name] = values.view(np.int64) if values.dtype.kind == "M" else values
+    return arrays

@@ -5,14 +5,15 @@ Invariants:
 * All columns of one object have the same length n: int64 nanoseconds UTC for times, float64 for
   prices and volumes. Constructors check type, shape and length, at no cost per row.
 * Contents are not checked here (order, prices, NaN): that is the job of ``foxtrot.data.quality``.
-* ``slice`` and ``between`` return views, never copies; treat columns as read-only.
+* ``slice``, ``between`` and ``split`` return views, never copies; treat columns as read-only.
+* Columns are a ``foxtrot.data.series.Series`` of one chunk.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -81,7 +82,31 @@ class BarColumns:
 
     def between(self, start_ns: int | None, end_ns: int | None) -> BarColumns:
         """Bars with ``start_ns <= ts_open < end_ns`` (ns UTC, None for open), of sorted rows."""
-        return self.slice(*_bounds(self.ts_open, start_ns, end_ns))
+        return self.slice(*bounds(self.ts_open, start_ns, end_ns))
+
+    @property
+    def is_bars(self) -> bool:
+        """True."""
+        return True
+
+    @property
+    def first_ts(self) -> int:
+        """First ``ts_open``, ns UTC; 0 without rows."""
+        return int(self.ts_open[0]) if len(self) else 0
+
+    @property
+    def last_ts(self) -> int:
+        """Last ``ts_event``, ns UTC; 0 without rows."""
+        return int(self.ts_event[-1]) if len(self) else 0
+
+    def chunks(self) -> Iterator[BarColumns]:
+        """All rows, as one chunk."""
+        yield self
+
+    def split(self, ts: int) -> tuple[BarColumns, BarColumns]:
+        """Bars that had closed at ``ts`` (ns UTC), and the others, of sorted rows."""
+        cut = known_rows(self, ts)
+        return self.slice(0, cut), self.slice(cut, len(self))
 
     def to_frame(self) -> pd.DataFrame:
         """All columns as a DataFrame with the UTC index ``ts_open``; ``ts_event`` is aware too."""
@@ -133,7 +158,31 @@ class TickColumns:
 
     def between(self, start_ns: int | None, end_ns: int | None) -> TickColumns:
         """Ticks with ``start_ns <= ts_event < end_ns`` (ns UTC, None for open), of sorted rows."""
-        return self.slice(*_bounds(self.ts_event, start_ns, end_ns))
+        return self.slice(*bounds(self.ts_event, start_ns, end_ns))
+
+    @property
+    def is_bars(self) -> bool:
+        """False."""
+        return False
+
+    @property
+    def first_ts(self) -> int:
+        """First ``ts_event``, ns UTC; 0 without rows."""
+        return int(self.ts_event[0]) if len(self) else 0
+
+    @property
+    def last_ts(self) -> int:
+        """Last ``ts_event``, ns UTC; 0 without rows."""
+        return int(self.ts_event[-1]) if len(self) else 0
+
+    def chunks(self) -> Iterator[TickColumns]:
+        """All rows, as one chunk."""
+        yield self
+
+    def split(self, ts: int) -> tuple[TickColumns, TickColumns]:
+        """Ticks before ``ts`` (ns UTC), and the others, of sorted rows."""
+        cut = known_rows(self, ts)
+        return self.slice(0, cut), self.slice(cut, len(self))
 
     def to_frame(self) -> pd.DataFrame:
         """A DataFrame of all columns with the UTC index ``ts_event``."""
@@ -154,6 +203,48 @@ def iter_arrays(columns: Columns) -> Iterator[tuple[str, Array]]:
 def row_times(columns: Columns) -> IntArray:
     """The times by which rows are ordered and cut: ``ts_open`` of bars, ``ts_event`` of ticks."""
     return columns.ts_open if isinstance(columns, BarColumns) else columns.ts_event
+
+
+def known_rows(columns: Columns, ts: int) -> int:
+    """Number of sorted rows known before the step at ``ts`` (ns UTC): bars closed by then, ticks before it.
+
+    So bars and ticks cut at one moment are in order of time together, and no bar counts before it has closed.
+    """
+    side: Literal["left", "right"] = "right" if columns.is_bars else "left"
+    return int(np.searchsorted(columns.ts_event, ts, side=side))
+
+
+def join_columns(parts: Sequence[Columns]) -> Columns:
+    """Rows of one instrument one after the other, as copies (a single part as it is).
+
+    Raises:
+        DataError: the parts have different columns.
+    """
+    first = parts[0]
+    if len(parts) == 1:
+        return first
+    names = [name for name, _ in iter_arrays(first)]
+    for part in parts[1:]:
+        check_same_columns(first.vt_symbol, names, [name for name, _ in iter_arrays(part)])
+    arrays: dict[str, Any] = {
+        name: np.concatenate([getattr(part, name) for part in parts]) for name in names
+    }
+    if isinstance(first, BarColumns):
+        return BarColumns(first.vt_symbol, first.interval, **arrays)
+    return TickColumns(first.vt_symbol, **arrays)
+
+
+def check_same_columns(vt_symbol: str, names: Sequence[str], other: Sequence[str]) -> None:
+    """Refuse parts of one series that have different columns.
+
+    Raises:
+        DataError: names both sets and the instrument.
+    """
+    if set(other) != set(names):
+        raise DataError(
+            f"{vt_symbol}: files hold different columns, {', '.join(names)} and "
+            f"{', '.join(other)}; write them anew with the same ones"
+        )
 
 
 def _check_arrays(columns: Columns) -> None:
@@ -192,7 +283,8 @@ def _taken(columns: Columns, rows: slice | Array) -> dict[str, Any]:
     return {name: values[rows] for name, values in iter_arrays(columns)}
 
 
-def _bounds(times: IntArray, start_ns: int | None, end_ns: int | None) -> tuple[int, int]:
+def bounds(times: IntArray, start_ns: int | None, end_ns: int | None) -> tuple[int, int]:
+    """First and one past the last row with ``start_ns <= time < end_ns`` (ns UTC, None for open), of sorted times."""
     start = 0 if start_ns is None else int(np.searchsorted(times, start_ns, side="left"))
     stop = len(times) if end_ns is None else int(np.searchsorted(times, end_ns, side="left"))
     return start, max(start, stop)

@@ -20,16 +20,17 @@ import numpy as np
 from msgspec.structs import replace
 
 from foxtrot.analysis.record import Statistics
-from foxtrot.analysis.result import BacktestResult
+from foxtrot.analysis.result import BacktestResult, PriceSeries
 from foxtrot.analysis.statistics import calculate_statistics
-from foxtrot.core.constants import Interval
+from foxtrot.core.constants import NS_PER_MINUTE, Interval
 from foxtrot.core.engine import BaseEngine, EngineOwner
 from foxtrot.core.errors import ConfigError, DataError
 from foxtrot.core.event_engine import EventEngine
 from foxtrot.core.objects import ContractData, ns_to_datetime, split_vt_symbol
 from foxtrot.data.columns import BarColumns, TickColumns
-from foxtrot.data.feed import Columns, blocks
-from foxtrot.server.backtest.equity import IntArray, equity_curve, price_series
+from foxtrot.data.feed import blocks
+from foxtrot.data.series import CatalogSeries, Series
+from foxtrot.server.backtest.equity import IntArray, equity_curve
 from foxtrot.server.backtest.loop import EventLoop, Progress
 from foxtrot.server.backtest.settings import BacktestSettings, LoadedSeries, StrategySpec
 from foxtrot.server.backtest.world import BacktestWorld
@@ -154,30 +155,29 @@ class BacktestEngine(BaseEngine):
             vt_symbol = vt_symbol or contract.vt_symbol
             if contract.vt_symbol != vt_symbol:
                 raise ConfigError(f"the contract is {contract.vt_symbol}, the data {vt_symbol}")
-        columns, assumptions = _load(data, vt_symbol, start_date, end_date, options)
-        if not len(columns):
+        series, assumptions = _load(data, vt_symbol, start_date, end_date, options)
+        if not len(series):
             raise DataError(
-                f"{columns.vt_symbol}: no data between {start_date or 'the begin'} and {end_date or 'the end'}"
+                f"{series.vt_symbol}: no data between {start_date or 'the begin'} and {end_date or 'the end'}"
             )
-        split_vt_symbol(columns.vt_symbol)
-        self._refuse_second(columns)
+        split_vt_symbol(series.vt_symbol)
+        self._refuse_second(series)
         account = self.settings.account
-        contract = contract or ContractData(columns.vt_symbol, currency=account.currency)
-        series = LoadedSeries(columns, contract, assumptions)
-        self.series.append(series)
-        return series
+        contract = contract or ContractData(series.vt_symbol, currency=account.currency)
+        loaded = LoadedSeries(series, contract, assumptions)
+        self.series.append(loaded)
+        return loaded
 
-    def _refuse_second(self, columns: Columns) -> None:
+    def _refuse_second(self, series: Series) -> None:
         """An instrument has one series of bars and one of quotes: a second would fill the same orders once more.
 
         Raises:
             ConfigError: there is such a series.
         """
-        for series in self.series:
-            known = series.columns
-            if known.vt_symbol == columns.vt_symbol and type(known) is type(columns):
+        for known in (loaded.series for loaded in self.series):
+            if known.vt_symbol == series.vt_symbol and known.is_bars is series.is_bars:
                 raise ConfigError(
-                    f"data of {columns.vt_symbol} is loaded already; clear_data() forgets it, larger bars come from "
+                    f"data of {series.vt_symbol} is loaded already; clear_data() forgets it, larger bars come from "
                     "the strategy's resample(), and several files must be joined before they are loaded"
                 )
 
@@ -215,30 +215,32 @@ class BacktestEngine(BaseEngine):
     def _contracted(self) -> list[LoadedSeries]:
         """The series with contracts that name the venue."""
         name = self.settings.adapter_name
-        return [LoadedSeries(s.columns, _at(s.contract, name), s.assumptions) for s in self.series]
+        return [LoadedSeries(s.series, _at(s.contract, name), s.assumptions) for s in self.series]
 
     def _run(self, world: BacktestWorld, progress: Progress) -> None:
-        split = self.settings.warmup_until
-        columns = [series.columns for series in self.series]
-        cuts = [_known_before(c, split) for c in columns]
-        early = [c.slice(0, cut) for c, cut in zip(columns, cuts, strict=True)]
-        late = [c.slice(cut, len(c)) for c, cut in zip(columns, cuts, strict=True)]
-        warming = any(len(c) for c in early)
+        series = [loaded.series for loaded in self.series]
+        early: list[Series] = []
+        late: list[Series] = series
+        if self.settings.warmup_until:
+            stages = [one.split(self.settings.warmup_until) for one in series]
+            early, late = [before for before, _ in stages], [after for _, after in stages]
+        warming = any(len(one) for one in early)
         world.start(warming=warming)
         loop = EventLoop(world.event_engine, world.adapter.exchange, world.sources)
-        total = sum(len(c) for c in columns)
+        total = sum(len(one) for one in series)
         done = 0
         for stage in (early, late):
             if stage is late and warming:
                 world.begin_trading()
             for block in blocks(stage):
+                world.recorder.add(block)
                 loop.run(block)
                 done += block.rows
                 progress(done, total, world.clock.ns)
 
     def _collect(self, world: BacktestWorld, seconds: float) -> BacktestResult:
         account = self.settings.account
-        prices = tuple(price_series(series.columns) for series in self.series)
+        prices = tuple(world.recorder.prices(number) for number in range(len(self.series)))
         trades = tuple(world.log.trades)
         books = world.adapter.exchange.books
         instruments = {vt_symbol: book.instrument for vt_symbol, book in books.items()}
@@ -259,16 +261,14 @@ class BacktestEngine(BaseEngine):
                 host.name: {"class": type(host.strategy).__name__, **host.strategy.parameters}
                 for host in world.hosts
             },
-            conventions=self._conventions(),
+            conventions=self._conventions(world),
             digest=world.log.sha256,
-            events=sum(len(series.columns) for series in self.series),
+            events=sum(len(loaded.series) for loaded in self.series),
             run_seconds=seconds,
-            first_decision=_first_decision(
-                world, self.series[0].columns, self.settings.warmup_until
-            ),
+            first_decision=_first_decision(world, prices[0], self.settings.warmup_until),
         )
 
-    def _conventions(self) -> dict[str, str]:
+    def _conventions(self, world: BacktestWorld) -> dict[str, str]:
         account = self.settings.account
         told = {
             "Account": f"{account.capital:,.2f} {account.currency}, counted to {account.digits} decimal places"
@@ -279,9 +279,16 @@ class BacktestEngine(BaseEngine):
             told["Warm-up"] = (
                 f"until {end:%Y-%m-%d %H:%M} UTC: indicators only; equity and statistics begin there"
             )
-        for series in self.series:
-            for number, assumption in enumerate(series.assumptions, 1):
-                told[f"Data {series.columns.vt_symbol} ({number})"] = assumption
+        for loaded in self.series:
+            for number, assumption in enumerate(loaded.assumptions, 1):
+                told[f"Data {loaded.series.vt_symbol} ({number})"] = assumption
+        for number, marks in world.recorder.marks.items():
+            series = self.series[number].series
+            if marks.bucket > (0 if series.is_bars else NS_PER_MINUTE):
+                told[f"Marks {series.vt_symbol} {'bars' if series.is_bars else 'quotes'}"] = (
+                    f"prices and equity keep one point {marks.unit}, since the history is long; orders and fills "
+                    "are made on every row"
+                )
         return told
 
     # --- the outcome ----------------------------------------------------------------------------------------
@@ -304,8 +311,8 @@ class BacktestEngine(BaseEngine):
 
 def _load(
     data: Any, vt_symbol: str, start: Any, end: Any, options: dict[str, Any]
-) -> tuple[Columns, tuple[str, ...]]:
-    """Columns from whatever was given, and what was assumed on the way."""
+) -> tuple[Series, tuple[str, ...]]:
+    """A series from whatever was given, and what was assumed on the way."""
     from foxtrot.data.catalog import Catalog
     from foxtrot.data.importers import load
     from foxtrot.data.spans import find_bounds
@@ -314,7 +321,7 @@ def _load(
         low, high, notes = find_bounds(start, end, dt.UTC, by_day=False)
         if isinstance(data, Catalog):
             interval = options.get("interval") or Interval.DAILY
-            return data.read(vt_symbol, interval, low, high), notes
+            return CatalogSeries(data, vt_symbol, interval, low, high), notes
         return data.between(low, high), notes
     if not vt_symbol:
         vt_symbol = _symbol_of(data)
@@ -339,31 +346,22 @@ def _snake(name: str) -> str:
     return re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name).lower()
 
 
-def _known_before(columns: Columns, split: int) -> int:
-    """Number of rows that belong to a warm-up until ``split`` (ns UTC): bars closed by then, quotes before it.
-
-    So both stages are in order of time together, and no bar is shown before it has closed.
-    """
-    side: Literal["left", "right"] = "right" if isinstance(columns, BarColumns) else "left"
-    return int(np.searchsorted(columns.ts_event, split, side=side)) if split else 0
-
-
 def _warm_points(ts: IntArray, series: Sequence[LoadedSeries], split: int) -> int:
     """Number of points of the equity curve that belong to the warm-up; nothing could be traded before its end."""
     side: Literal["left", "right"] = (
-        "right" if any(isinstance(item.columns, BarColumns) for item in series) else "left"
+        "right" if any(item.series.is_bars for item in series) else "left"
     )
     return int(np.searchsorted(ts, split, side=side)) if split else 0
 
 
-def _first_decision(world: BacktestWorld, columns: Columns, warmup_until: int) -> int:
-    """Index of the first bar of the first series at which every declared indicator had a value, after the warm-up."""
+def _first_decision(world: BacktestWorld, prices: PriceSeries, warmup_until: int) -> int:
+    """Index of the first series' first price at which every declared indicator had a value, after the warm-up."""
     ready = warmup_until
     for host in world.hosts:
         for handler in host.handlers.values():
             ready = max(ready, handler.ready_ts)
-    found = int(np.searchsorted(columns.ts_event, ready, side="left"))
-    return min(found, max(0, len(columns) - 1))
+    found = int(np.searchsorted(prices.ts_event, ready, side="left"))
+    return min(found, max(0, len(prices) - 1))
 
 
 def _no_progress(_done: int, _total: int, _ts: int) -> None:

@@ -10,6 +10,7 @@ import logging
 from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
+from foxtrot.accounting.offset import OffsetMode
 from foxtrot.adapter.base_adapter import BaseAdapter
 from foxtrot.core import events
 from foxtrot.core.engine import BaseEngine, OrderRoute
@@ -52,6 +53,7 @@ class MainEngine:
         market: newest prices, where the driver feeds them itself (a backtest).
         risk: the OMS's check of every request.
         digits: decimal places per currency code.
+        offset_mode: how the OMS fits requests to what is held of contracts with ``net_position=False``.
     """
 
     def __init__(
@@ -62,6 +64,7 @@ class MainEngine:
         market: MarketView | None = None,
         risk: RiskCheck = accept_all,
         digits: Mapping[str, int] | None = None,
+        offset_mode: OffsetMode | str = OffsetMode.HEDGE,
     ) -> None:
         self.event_engine = event_engine if event_engine is not None else EventEngine()
         self.engines: dict[str, BaseEngine] = {}
@@ -76,6 +79,7 @@ class MainEngine:
             market=market,
             risk=risk,
             digits=dict(digits or {}),
+            offset_mode=offset_mode,
         )
         self.engines[self.oms.engine_name] = self.oms
         self.strategies = StrategyEngine(self, self.event_engine)

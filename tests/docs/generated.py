@@ -176,14 +176,14 @@ def messages() -> str:
     """The fields of every message."""
     import msgspec
 
-    from foxtrot.core import objects
+    from foxtrot.core import market_data, objects
 
     rows = []
-    for name, kind in vars(objects).items():
+    for name, kind in {**vars(market_data), **vars(objects)}.items():
         if isinstance(kind, type) and issubclass(kind, msgspec.Struct):
             fields = msgspec.structs.fields(kind)
             told = (f"`{f.name}`" if f.required else f"[`{f.name}`]" for f in fields)
-            rows.append((f"[`{name}`][foxtrot.core.objects.{name}]", ", ".join(told)))
+            rows.append((f"[`{name}`][{kind.__module__}.{name}]", ", ".join(told)))
     return table(("Message", "Fields"), rows)
 
 

@@ -18,8 +18,7 @@ from foxtrot.accounting.ledger import Currency
 from foxtrot.analysis.result import PriceSeries
 from foxtrot.core.constants import NS_PER_MINUTE, Direction
 from foxtrot.core.objects import TradeData
-from foxtrot.data.columns import BarColumns, TickColumns
-from foxtrot.data.feed import Columns
+from foxtrot.data.columns import BarColumns, Columns, TickColumns
 
 IntArray = NDArray[np.int64]
 FloatArray = NDArray[np.float64]
@@ -39,6 +38,12 @@ class EquityCurve:
 
 def price_series(columns: Columns) -> PriceSeries:
     """Bars as they are; quotes as one-minute bars of their middle."""
+    rows = price_rows(columns)
+    return rows if columns.is_bars else bucketed(rows, rows.ts_event // NS_PER_MINUTE)
+
+
+def price_rows(columns: Columns) -> PriceSeries:
+    """Bars as they are; quotes with a price as points at their middle."""
     if isinstance(columns, BarColumns):
         return PriceSeries(
             columns.vt_symbol,
@@ -50,33 +55,38 @@ def price_series(columns: Columns) -> PriceSeries:
             columns.close_price,
             columns.volume,
         )
-    return _minutes(columns)
+    middle = _middle(columns)
+    keep = middle > 0.0
+    ts, middle = columns.ts_event[keep], middle[keep]
+    volume = np.zeros(len(ts))
+    return PriceSeries(columns.vt_symbol, ts, ts, middle, middle, middle, middle, volume)
 
 
-def _minutes(columns: TickColumns) -> PriceSeries:
+def _middle(columns: TickColumns) -> FloatArray:
+    """Middle of bid and ask; of a one-sided quote the last price, or else the side that is there."""
     bid, ask = columns.bid_price_1, columns.ask_price_1
     two_sided = (bid > 0.0) & (ask > 0.0)
     middle = np.where(two_sided, (bid + ask) / 2.0, np.maximum(bid, ask))
     if columns.last_price is not None:
         middle = np.where(two_sided | (columns.last_price <= 0.0), middle, columns.last_price)
-    keep = middle > 0.0
-    ts, middle = columns.ts_event[keep], middle[keep]
-    minute = ts // NS_PER_MINUTE
-    starts = np.flatnonzero(np.diff(minute, prepend=minute[:1] - 1))
-    ends = np.append(starts[1:], len(ts)) - 1 if len(starts) else starts
-    volume = np.zeros(len(starts))
-    if not len(starts):
-        empty = np.empty(0)
-        return PriceSeries(columns.vt_symbol, ts, ts, empty, empty, empty, empty, volume)
+    return middle
+
+
+def bucketed(rows: PriceSeries, keys: IntArray) -> PriceSeries:
+    """Consecutive rows with the same key, shape (n,), made one: first open, highest, lowest, last close, all volume."""
+    if not len(rows):
+        return rows
+    starts = np.flatnonzero(np.diff(keys, prepend=keys[:1] - 1))
+    ends = np.append(starts[1:], len(rows)) - 1
     return PriceSeries(
-        columns.vt_symbol,
-        ts[starts],
-        ts[ends],
-        middle[starts],
-        np.maximum.reduceat(middle, starts),
-        np.minimum.reduceat(middle, starts),
-        middle[ends],
-        volume,
+        rows.vt_symbol,
+        rows.ts_open[starts],
+        rows.ts_event[ends],
+        rows.open_price[starts],
+        np.maximum.reduceat(rows.high_price, starts),
+        np.minimum.reduceat(rows.low_price, starts),
+        rows.close_price[ends],
+        np.add.reduceat(rows.volume, starts),
     )
 
 

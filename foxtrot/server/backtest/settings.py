@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from foxtrot.core.objects import ContractData
-from foxtrot.data.feed import Columns
+from foxtrot.data.columns import Columns, join_columns
+from foxtrot.data.series import Series
 from foxtrot.simulation.exchange import AccountSettings
 from foxtrot.simulation.models import ExecutionModel
 from foxtrot.strategy.strategy import Strategy
@@ -45,6 +46,13 @@ class BacktestSettings:
 class LoadedSeries:
     """One series to run on, its contract, and what was assumed when it was loaded."""
 
-    columns: Columns
+    series: Series
     contract: ContractData
     assumptions: tuple[str, ...] = ()
+
+    @property
+    def columns(self) -> Columns:
+        """All rows as columns; those of a catalog are read into memory for it, anew each time."""
+        if isinstance(self.series, Columns):
+            return self.series
+        return join_columns(list(self.series.chunks()))

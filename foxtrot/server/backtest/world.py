@@ -8,12 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import numpy as np
-
 from foxtrot.adapter.simulated import SimulatedAdapter
 from foxtrot.core import events
 from foxtrot.core.clock import SimulatedClock
-from foxtrot.core.constants import Interval
 from foxtrot.core.errors import StrategyError
 from foxtrot.core.event_engine import EventEngine
 from foxtrot.core.market import MarketView
@@ -25,31 +22,13 @@ from foxtrot.core.objects import (
     TradeData,
     ns_to_datetime,
 )
-from foxtrot.data.columns import BarColumns, TickColumns
-from foxtrot.data.feed import Columns
-from foxtrot.server.backtest.loop import Source, bars_of, topic_of
+from foxtrot.server.backtest.loop import Source
+from foxtrot.server.backtest.marks import Recorder
 from foxtrot.server.backtest.record import RunLog
 from foxtrot.server.backtest.settings import BacktestSettings, LoadedSeries, StrategySpec
 from foxtrot.server.main_engine import MainEngine
 from foxtrot.server.persistence import NullPersistence
 from foxtrot.strategy.host import StrategyHost
-
-
-class ColumnHistory:
-    """Past bars from the loaded columns; nothing that closes after ``now`` is ever given."""
-
-    def __init__(self, series: Sequence[LoadedSeries]) -> None:
-        self._columns = [s.columns for s in series if isinstance(s.columns, BarColumns)]
-
-    def history(
-        self, vt_symbol: str, count: int, now: int, interval: Interval | None
-    ) -> list[BarData]:
-        """The newest ``count`` bars known at ``now``, oldest first."""
-        for columns in self._columns:
-            if columns.vt_symbol == vt_symbol and interval in (None, columns.interval):
-                stop = int(np.searchsorted(columns.ts_event, now, side="right"))
-                return list(bars_of(columns.slice(max(0, stop - count), stop)))
-        return []
 
 
 class BacktestWorld:
@@ -70,7 +49,8 @@ class BacktestWorld:
         series: Sequence[LoadedSeries],
         strategies: Sequence[StrategySpec],
     ) -> None:
-        start = min((int(_first_ts(s.columns)) for s in series), default=0)
+        start = min((s.series.first_ts for s in series), default=0)
+        self.recorder = Recorder([s.series for s in series])
         self.clock = SimulatedClock(start)
         self.event_engine = EventEngine(self.clock)
         self.event_engine.raise_errors = True
@@ -98,30 +78,30 @@ class BacktestWorld:
         self.sources = [self._source(s, market) for s in series]
 
     def _list_contracts(self, series: Sequence[LoadedSeries]) -> None:
-        on_ticks = {s.columns.vt_symbol for s in series if isinstance(s.columns, TickColumns)}
+        on_ticks = {s.series.vt_symbol for s in series if not s.series.is_bars}
         listed: set[str] = set()
         for item in series:
-            vt_symbol = item.columns.vt_symbol
+            vt_symbol = item.series.vt_symbol
             if vt_symbol not in listed:
                 listed.add(vt_symbol)
                 self.adapter.list_contract(item.contract, on_ticks=vt_symbol in on_ticks)
 
     def _add(self, spec: StrategySpec, series: Sequence[LoadedSeries]) -> StrategyHost:
         engine = self.main_engine.strategies
-        engine.history = ColumnHistory(series)
+        engine.history = self.recorder
         engine.on_error = _raise_with_story
-        loaded = list(dict.fromkeys(s.columns.vt_symbol for s in series))
+        loaded = list(dict.fromkeys(s.series.vt_symbol for s in series))
         symbols = list(spec.vt_symbols) or loaded
         return engine.add_strategy(spec.strategy_class, spec.name, symbols, spec.setting)
 
     def _source(self, item: LoadedSeries, market: MarketView) -> Source:
-        columns = item.columns
-        vt_symbol = columns.vt_symbol
+        series = item.series
+        prefix = events.EVENT_BAR if series.is_bars else events.EVENT_TICK
         return Source(
-            topic_of(self.event_engine, columns),
-            self.adapter.exchange.books[vt_symbol],
-            market.record(vt_symbol),
-            isinstance(columns, BarColumns),
+            self.event_engine.topic(prefix + series.vt_symbol),
+            self.adapter.exchange.books[series.vt_symbol],
+            market.record(series.vt_symbol),
+            series.is_bars,
             (),
         )
 
@@ -195,12 +175,6 @@ class BacktestWorld:
                     f"positions differ after the run: OMS {held[vt_symbol]}, venue {book.position.lots} lots of "
                     f"{vt_symbol}; please report this with your data and strategy"
                 )
-
-
-def _first_ts(columns: Columns) -> int:
-    if not len(columns):
-        return 0
-    return int(columns.ts_open[0] if isinstance(columns, BarColumns) else columns.ts_event[0])
 
 
 def _told(message: object) -> str:

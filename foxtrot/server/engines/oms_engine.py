@@ -4,8 +4,9 @@ One message is one step: fold it, save what changed in one transaction, then rel
 publish). Nothing is visible before it is saved. Commands come on ``COMMAND_*`` topics, reports of adapters on
 ``REPORT_*``; orders, trades, positions and accounts go out on ``EVENT_*``.
 
-How it starts, saves and halts is in ``oms_life``. A message that is malformed in itself (a number that is not finite,
-no id) is refused and changes nothing.
+How it starts, saves and halts is in ``oms_life``, how it publishes in ``oms_publish``, and what is done where long
+and short are kept apart in ``oms_hedging``. A message that is malformed in itself (a number that is not finite, no id)
+is refused and changes nothing.
 
 A send that fails leaves its order UNKNOWN, never rejected. An order id that comes again is not sent again; its owner is
 told how that order stands.
@@ -23,11 +24,12 @@ from typing import Any
 
 from msgspec.structs import replace
 
+from foxtrot.accounting.offset import OffsetMode
 from foxtrot.core import events
 from foxtrot.core.constants import Status, VolumeMode
 from foxtrot.core.engine import EngineOwner, OrderRoute
 from foxtrot.core.errors import FoxtrotError, OmsError, OrderError
-from foxtrot.core.event_engine import EventEngine, MessageHandler, Topic
+from foxtrot.core.event_engine import EventEngine, MessageHandler
 from foxtrot.core.ids import IdSource
 from foxtrot.core.market import MarketView
 from foxtrot.core.objects import (
@@ -41,13 +43,15 @@ from foxtrot.core.objects import (
     TradeData,
 )
 from foxtrot.core.validation import check_max_volume, check_modify, check_request
-from foxtrot.server.engines.oms_life import OmsLife
+from foxtrot.server.engines.oms_hedging import OmsHedging
 from foxtrot.server.engines.oms_queries import OmsQueries
 from foxtrot.server.engines.oms_state import load_state, save_state
 from foxtrot.server.oms.account_manager import AccountManager, key_of
 from foxtrot.server.oms.instrument_manager import InstrumentManager
+from foxtrot.server.oms.offset_manager import OffsetManager
 from foxtrot.server.oms.order_manager import OrderManager
-from foxtrot.server.oms.position_manager import PositionLeg, PositionManager
+from foxtrot.server.oms.position_leg import PositionLeg
+from foxtrot.server.oms.position_manager import PositionManager
 from foxtrot.server.oms.requests import check_id, order_of, storable
 from foxtrot.server.oms.trade_manager import TradeManager
 from foxtrot.server.persistence import MemoryPersistence, Persistence
@@ -63,7 +67,7 @@ def accept_all(_request: OrderRequest, _oms: OmsEngine) -> str:
     return ""
 
 
-class OmsEngine(OmsQueries, OmsLife):
+class OmsEngine(OmsQueries, OmsHedging):
     """Orders, trades, positions, accounts and contracts of one process.
 
     Args:
@@ -73,9 +77,14 @@ class OmsEngine(OmsQueries, OmsLife):
         market: newest prices, for unrealised profit; made and fed from events by default.
         risk: looks at every request before it is written.
         digits: decimal places per currency code; 8 by default.
+        offset_mode: how requests are fitted to what is held of contracts with ``net_position=False``.
 
     Attributes:
         duplicates: orders, reports and fills that came again and changed nothing.
+        hedged: whether a contract with ``net_position=False`` is known.
+
+    Raises:
+        ConfigError: the ``offset_mode`` is unknown, or NET.
     """
 
     def __init__(
@@ -87,8 +96,9 @@ class OmsEngine(OmsQueries, OmsLife):
         market: MarketView | None = None,
         risk: RiskCheck = accept_all,
         digits: dict[str, int] | None = None,
+        offset_mode: OffsetMode | str = OffsetMode.HEDGE,
     ) -> None:
-        OmsLife.__init__(self, main_engine, event_engine, persistence or MemoryPersistence())
+        OmsHedging.__init__(self, main_engine, event_engine, persistence or MemoryPersistence())
         self.risk = risk
         self.orders = OrderManager()
         self.trades = TradeManager()
@@ -97,12 +107,12 @@ class OmsEngine(OmsQueries, OmsLife):
         self.contracts = self.instruments.contracts
         self.instrument = self.instruments.instrument
         self.positions = PositionManager(self.instrument, self._warn_of_unmatched)
+        self.offsets = OffsetManager(self.orders, self.positions, self.instrument, offset_mode)
+        self.hedged = False
         self.ids = IdSource("oms")
         self.duplicates = 0
         self._keeps = self.persistence.keeps
         self.market = market if market is not None else MarketView()
-        self._topics: dict[str, tuple[Topic, Topic]] = {}
-        self._position_topics: dict[str, tuple[Topic, Topic]] = {}
         self._command_order = event_engine.topic(events.COMMAND_ORDER)
         if market is None:
             event_engine.subscribe(events.EVENT_TICK, self.market.update)
@@ -139,6 +149,11 @@ class OmsEngine(OmsQueries, OmsLife):
             self._publish_order(known)
             return
         request, reason = self._judged(request)
+        if self.hedged and not reason:
+            parts, reason = self._in_parts(request)
+            if parts:
+                self._place(parts)
+                return
         order = order_of(request, self.clock.now())
         self.orders.add(order)
         if reason:
@@ -264,6 +279,8 @@ class OmsEngine(OmsQueries, OmsLife):
         if self._keeps:
             self._save([("orders/" + order.vt_orderid, order)])
         self._publish_order(order)
+        if self.hedged:
+            self._bind(order)
 
     def on_trade_report(self, trade: TradeData) -> None:
         """Fold a fill into its order, position and account, once.
@@ -347,19 +364,18 @@ class OmsEngine(OmsQueries, OmsLife):
                 logging.WARNING,
             )
         adapter, code = key_of(report)
-        account = f"{adapter}.{code}"
-        self._save([("accounts/" + account, self.accounts.state(adapter, code))])
-        topic = self.event_engine.topic(events.EVENT_ACCOUNT + account)
-        self.event_engine.publish(topic, self.accounts.snapshot(adapter, code, report.ts_event))
+        self._save([(f"accounts/{adapter}.{code}", self.accounts.state(adapter, code))])
+        self._publish_account(adapter, code, report.ts_event)
 
     def on_contract_report(self, contract: ContractData) -> None:
         """Take up a contract; an open position keeps the units that it was booked in."""
         contract, warning = self.instruments.replace(contract, self.positions.rebind)
         if warning:
             self._log(warning, logging.ERROR)
+        if not contract.net_position:
+            self._take_up_hedged(contract)
         self._save([("contracts/" + contract.vt_symbol, contract)])
-        topic = self.event_engine.topic(events.EVENT_CONTRACT + contract.vt_symbol)
-        self.event_engine.publish(topic, contract)
+        self._publish_contract(contract)
 
     def _warn_of_unknown(self, vt_symbol: str) -> None:
         self._log(f"{vt_symbol} has no contract; it is booked at size 1, in USD", logging.ERROR)
@@ -370,45 +386,6 @@ class OmsEngine(OmsQueries, OmsLife):
             f"count as opened at the fill's price: ask the adapter for its positions",
             logging.ERROR,
         )
-
-    # --- publishing -----------------------------------------------------------------------------------------
-
-    def _topics_of(self, strategy: str) -> tuple[Topic, Topic]:
-        """The order and trade topics of a strategy."""
-        topics = self._topics.get(strategy)
-        if topics is None:
-            resolve = self.event_engine.topic
-            topics = (
-                resolve(events.EVENT_ORDER + strategy),
-                resolve(events.EVENT_TRADE + strategy),
-            )
-            self._topics[strategy] = topics
-        return topics
-
-    def _publish_order(self, order: OrderData) -> None:
-        """Queue an order's state; done thrice an order, so without a further call."""
-        topic = (self._topics.get(order.strategy) or self._topics_of(order.strategy))[0]
-        if topic.handlers:
-            self.event_engine.queue.append((topic, order))
-
-    def _publish_position(self, leg: PositionLeg) -> None:
-        """Publish a position and its account, built only where somebody listens."""
-        topics = self._position_topics.get(leg.key)
-        code = leg.instrument.currency.code
-        if topics is None:
-            resolve = self.event_engine.topic
-            topics = (
-                resolve(events.EVENT_POSITION + leg.instrument.vt_symbol),
-                resolve(f"{events.EVENT_ACCOUNT}{leg.adapter}.{code}"),
-            )
-            self._position_topics[leg.key] = topics
-        position_topic, account_topic = topics
-        if position_topic.handlers:
-            mark = self.market.price(leg.instrument.vt_symbol)
-            self.event_engine.publish(position_topic, leg.snapshot(mark, self.clock.now()))
-        if account_topic.handlers:
-            account = self.accounts.snapshot(leg.adapter, code, leg.ts_event)
-            self.event_engine.publish(account_topic, account)
 
 
 def _no_route(order: OrderData) -> str:

@@ -9,7 +9,7 @@ from msgspec.structs import replace
 from foxtrot.core.constants import Direction, Status
 from foxtrot.core.objects import ContractData, OrderData, TradeData, split_vt_id
 from foxtrot.server.oms.order_manager import Fills, add_fill
-from foxtrot.server.oms.position_manager import units_of
+from foxtrot.server.oms.position_leg import units_of
 
 if TYPE_CHECKING:
     from foxtrot.server.engines.oms_engine import OmsEngine
@@ -56,6 +56,7 @@ def load_state(oms: OmsEngine) -> None:
         oms.trades.restore(trade)
         fills[trade.vt_orderid] = add_fill(fills.get(trade.vt_orderid), trade)
     _load_orders(oms, fills)
+    oms.follow_hedged()
 
 
 def _load_counters(oms: OmsEngine) -> None:

@@ -1,4 +1,4 @@
-"""The life of an order as one transition table.
+"""Orders, folded from the reports and fills of venues.
 
 Invariants: ``traded`` never falls; a terminal order never becomes active again; an order's id is used once. A report
 that is late or out of order changes nothing, or only what it still may (a fill that arrives after a cancellation
@@ -8,14 +8,7 @@ Volumes are added as the decimals that they stand for (0.1 + 0.2 is 0.3), so par
 A fill whose order nobody here knows makes one up: owned by ``EXTERNAL``, of unknown volume (0) and ``UNKNOWN``, so that
 it can still be cancelled, until the venue says more of it.
 
-The table (rows are states, entries the states that may follow)::
-
-    SUBMITTING  NOTTRADED TRIGGERED PARTTRADED ALLTRADED CANCELLED REJECTED EXPIRED DENIED UNKNOWN
-    NOTTRADED   NOTTRADED TRIGGERED PARTTRADED ALLTRADED CANCELLED REJECTED EXPIRED UNKNOWN
-    TRIGGERED   TRIGGERED PARTTRADED ALLTRADED CANCELLED REJECTED EXPIRED UNKNOWN
-    PARTTRADED  PARTTRADED ALLTRADED CANCELLED EXPIRED UNKNOWN
-    UNKNOWN     every state but SUBMITTING and DENIED
-    the others  nothing
+Which state may follow which is in ``transitions``.
 """
 
 from __future__ import annotations
@@ -25,57 +18,18 @@ from decimal import Decimal
 from msgspec.structs import replace
 
 from foxtrot.core.constants import Direction, OrderType, Status
-from foxtrot.core.errors import InvalidTransitionError, OrderError
+from foxtrot.core.errors import OrderError
 from foxtrot.core.objects import ACTIVE_STATUSES, OrderData, TradeData
-
-SUBMITTING = Status.SUBMITTING
-NOTTRADED = Status.NOTTRADED
-TRIGGERED = Status.TRIGGERED
-PARTTRADED = Status.PARTTRADED
-ALLTRADED = Status.ALLTRADED
-CANCELLED = Status.CANCELLED
-REJECTED = Status.REJECTED
-EXPIRED = Status.EXPIRED
-DENIED = Status.DENIED
-UNKNOWN = Status.UNKNOWN
-
-TRANSITIONS: dict[Status, frozenset[Status]] = {
-    SUBMITTING: frozenset(
-        {
-            NOTTRADED,
-            TRIGGERED,
-            PARTTRADED,
-            ALLTRADED,
-            CANCELLED,
-            REJECTED,
-            EXPIRED,
-            DENIED,
-            UNKNOWN,
-        }
-    ),
-    NOTTRADED: frozenset(
-        {NOTTRADED, TRIGGERED, PARTTRADED, ALLTRADED, CANCELLED, REJECTED, EXPIRED, UNKNOWN}
-    ),
-    TRIGGERED: frozenset({TRIGGERED, PARTTRADED, ALLTRADED, CANCELLED, REJECTED, EXPIRED, UNKNOWN}),
-    PARTTRADED: frozenset({PARTTRADED, ALLTRADED, CANCELLED, EXPIRED, UNKNOWN}),
-    UNKNOWN: frozenset(
-        {
-            NOTTRADED,
-            TRIGGERED,
-            PARTTRADED,
-            ALLTRADED,
-            CANCELLED,
-            REJECTED,
-            EXPIRED,
-            UNKNOWN,
-        }
-    ),
-    ALLTRADED: frozenset(),
-    CANCELLED: frozenset(),
-    REJECTED: frozenset(),
-    EXPIRED: frozenset(),
-    DENIED: frozenset(),
-}
+from foxtrot.server.oms.transitions import (
+    ALLTRADED,
+    DENIED,
+    NOTTRADED,
+    PARTTRADED,
+    TRANSITIONS,
+    TRIGGERED,
+    UNKNOWN,
+    check_transition,
+)
 
 EXTERNAL = "EXTERNAL"
 """Owner of orders that somebody else sent under our account."""
@@ -84,18 +38,6 @@ RELATIVE_LOT_ERROR = 1e-9
 
 Fills = tuple[float, float]
 """Sum of an order's fills: units, and units x price."""
-
-
-def check_transition(order: OrderData, to: Status) -> None:
-    """Refuse a move that the table does not have.
-
-    Raises:
-        InvalidTransitionError: with the order's whole story.
-    """
-    if to not in TRANSITIONS[order.status]:
-        raise InvalidTransitionError(
-            f"order {order.vt_orderid} cannot go from {order.status.value} to {to.value}; it stands as {order}"
-        )
 
 
 def add_fill(fills: Fills | None, trade: TradeData) -> Fills:

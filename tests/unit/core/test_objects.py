@@ -130,3 +130,10 @@ def test_a_missing_extra_says_how_to_install_it() -> None:
     assert isinstance(error, FoxtrotError)
     assert isinstance(error, ImportError)
     assert "pip install 'foxtrot-trading[report]'" in str(error)
+
+
+def test_an_unknown_exchange_is_told_where_the_known_ones_are() -> None:
+    with pytest.raises(
+        ValueError, match=r"'NASDQ' is no known exchange; use one of foxtrot\.Exchange, LOCAL"
+    ):
+        split_vt_symbol("AAPL.NASDQ")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import chain, repeat
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -21,6 +23,29 @@ def source(number, stamps, kind="bars"):
     if kind == "bars":
         return BarColumns(symbol, Interval.MINUTE, ts - 1, ts, rows, rows, rows, rows, rows)
     return TickColumns(symbol, ts, rows, rows, rows, rows)
+
+
+class Chunked:
+    """A series that comes in chunks of given sizes, the last of them again and again."""
+
+    def __init__(self, columns, sizes) -> None:
+        self.columns, self.sizes = columns, sizes
+        self.vt_symbol, self.is_bars = columns.vt_symbol, columns.is_bars
+        self.first_ts, self.last_ts = columns.first_ts, columns.last_ts
+
+    def __len__(self) -> int:
+        return len(self.columns)
+
+    def chunks(self):
+        start = 0
+        for size in chain(self.sizes, repeat(max(1, self.sizes[-1]))):
+            if start >= len(self.columns):
+                return
+            yield self.columns.slice(start, start + size)
+            start += size
+
+    def split(self, ts):
+        return self.columns.split(ts)
 
 
 def rows_of(block):
@@ -62,6 +87,28 @@ def test_the_merged_stream_is_the_sorted_union(several, rows) -> None:
         assert block.last_ts == max(int(part.ts_event[-1]) for _, part in block.parts)
     if len(sources) > 1:
         assert [b.last_ts for b in found] == sorted({b.last_ts for b in found})
+
+
+sizes = st.lists(st.integers(0, 9), min_size=1, max_size=8)
+
+
+@given(st.lists(st.tuples(stamps, sizes), min_size=1, max_size=4), st.integers(1, 50))
+def test_however_a_series_is_cut_into_chunks_the_stream_is_the_same(several, rows) -> None:
+    whole = [source(n, ts, "ticks" if n % 2 else "bars") for n, (ts, _) in enumerate(several)]
+    cut = [Chunked(one, sizes) for one, (_, sizes) in zip(whole, several, strict=True)]
+
+    found = list(blocks(cut, rows))
+
+    expected = [row for block in blocks(whole, rows) for row in rows_of(block)]
+    assert [row for block in found for row in rows_of(block)] == expected
+    if len(cut) > 1:
+        assert [b.last_ts for b in found] == sorted({b.last_ts for b in found})
+
+
+def test_a_chunk_that_goes_back_behind_the_one_before_is_refused() -> None:
+    cut = Chunked(source(7, [1, 2, 5, 6, 4, 8]), [2])
+    with pytest.raises(DataError, match=r"S7\.LOCAL: row 4 \(0-based\)"):
+        list(blocks([cut]))
 
 
 def test_blocks_are_of_bounded_size() -> None:
