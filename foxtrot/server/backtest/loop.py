@@ -24,7 +24,6 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from foxtrot.core import events
 from foxtrot.core.clock import SimulatedClock
 from foxtrot.core.event_engine import EventEngine, Topic
 from foxtrot.core.market import MarketRecord
@@ -255,12 +254,6 @@ class EventLoop:
                 handler(message)
             if queue:
                 drain()
-
-
-def topic_of(event_engine: EventEngine, columns: Columns) -> Topic:
-    """The topic that a series is published on."""
-    prefix = events.EVENT_BAR if isinstance(columns, BarColumns) else events.EVENT_TICK
-    return event_engine.topic(prefix + columns.vt_symbol)
 
 
 Progress = Callable[[int, int, int], None]
