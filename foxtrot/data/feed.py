@@ -20,8 +20,8 @@ from foxtrot.data.series import Series
 
 __all__ = ["MERGED_ROWS", "SINGLE_ROWS", "Block", "Columns", "blocks"]
 
-SINGLE_ROWS = 1_024
-"""Rows a block of a single source: small enough to stay in the processor's cache."""
+SINGLE_ROWS = 16_384
+"""Rows a block of a single source: so many that the work of a block does not count against that of its rows."""
 
 MERGED_ROWS = 65_536
 """Rows a block of merged sources: large enough that each source has a worthwhile part in it."""

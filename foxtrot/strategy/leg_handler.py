@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from foxtrot.core.errors import StrategyError
 from foxtrot.core.objects import BarData, TickData
-from foxtrot.core.values import values_of
+from foxtrot.core.values import ROWS_ALONE, values_of
 from foxtrot.indicators.base import Indicator
 from foxtrot.strategy.view import Leg
 
@@ -128,13 +128,17 @@ class LegHandler:
         return {name for indicator, _ in self._declared for name in indicator.inputs}
 
     def prepare(
-        self, columns: Mapping[str, NDArray[np.float64]], ts_event: NDArray[np.int64]
+        self,
+        columns: Mapping[str, NDArray[np.float64]],
+        ts_event: NDArray[np.int64],
+        rows: int = ROWS_ALONE,
     ) -> None:
         """Compute the declared indicators for the next rows.
 
         Args:
             columns: the inputs of these rows by ``BarData`` field, each of shape (n,).
             ts_event: the rows' closes, ns UTC, shape (n,).
+            rows: how many rows become Python numbers at a time.
         """
         self._single = []
         self._multiple = []
@@ -146,7 +150,7 @@ class LegHandler:
                 setattr(indicator, name, value)
             indicator.previous = previous
             self._note_ready(results[0], previous, shown[0], ts_event)
-            values = [values_of(result) for result in results]
+            values = [values_of(result, rows) for result in results]
             if len(values) == 1:
                 self._single.append((indicator, values[0].__next__))
             else:

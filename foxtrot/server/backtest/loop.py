@@ -28,7 +28,7 @@ from foxtrot.core.clock import SimulatedClock
 from foxtrot.core.event_engine import EventEngine, Topic
 from foxtrot.core.market import MarketRecord
 from foxtrot.core.objects import BarData, TickData
-from foxtrot.core.values import values_of
+from foxtrot.core.values import ROWS_ALONE, ROWS_TOGETHER, values_of
 from foxtrot.data.columns import BarColumns, TickColumns
 from foxtrot.data.feed import Block, Columns
 from foxtrot.simulation.book import Book
@@ -46,34 +46,34 @@ class Source(NamedTuple):
     leg_handlers: tuple[LegHandler, ...]
 
 
-def bars_of(columns: BarColumns) -> Iterator[BarData]:
+def bars_of(columns: BarColumns, rows: int = ROWS_ALONE) -> Iterator[BarData]:
     """Bars built from columns, one at a time."""
     return map(
         BarData,
         repeat(columns.vt_symbol),
-        values_of(columns.ts_open),
-        values_of(columns.ts_event),
-        values_of(columns.open_price),
-        values_of(columns.high_price),
-        values_of(columns.low_price),
-        values_of(columns.close_price),
-        values_of(columns.volume),
+        values_of(columns.ts_open, rows),
+        values_of(columns.ts_event, rows),
+        values_of(columns.open_price, rows),
+        values_of(columns.high_price, rows),
+        values_of(columns.low_price, rows),
+        values_of(columns.close_price, rows),
+        values_of(columns.volume, rows),
         repeat(columns.interval),
-        *_optional(columns.turnover, columns.open_interest),
+        *_optional(rows, columns.turnover, columns.open_interest),
     )
 
 
-def ticks_of(columns: TickColumns) -> Iterator[TickData]:
+def ticks_of(columns: TickColumns, rows: int = ROWS_ALONE) -> Iterator[TickData]:
     """Quotes built from columns, one at a time."""
     return map(
         TickData,
         repeat(columns.vt_symbol),
-        values_of(columns.ts_event),
-        values_of(columns.bid_price_1),
-        values_of(columns.ask_price_1),
-        values_of(columns.bid_volume_1),
-        values_of(columns.ask_volume_1),
-        *_optional(columns.last_price, columns.last_volume, columns.volume),
+        values_of(columns.ts_event, rows),
+        values_of(columns.bid_price_1, rows),
+        values_of(columns.ask_price_1, rows),
+        values_of(columns.bid_volume_1, rows),
+        values_of(columns.ask_volume_1, rows),
+        *_optional(rows, columns.last_price, columns.last_volume, columns.volume),
     )
 
 
@@ -83,10 +83,12 @@ def _floats(columns: BarColumns, name: str) -> NDArray[np.float64]:
     return np.zeros(len(columns)) if values is None else values.astype(np.float64, copy=False)
 
 
-def _optional(*arrays: Any) -> list[Any]:
+def _optional(rows: int, *arrays: Any) -> list[Any]:
     """Trailing columns up to the last that is there; gaps before it are zeros."""
     last = max((i for i, array in enumerate(arrays) if array is not None), default=-1)
-    return [repeat(0.0) if array is None else values_of(array) for array in arrays[: last + 1]]
+    return [
+        repeat(0.0) if array is None else values_of(array, rows) for array in arrays[: last + 1]
+    ]
 
 
 class EventLoop:
@@ -112,8 +114,9 @@ class EventLoop:
 
     def run(self, block: Block) -> None:
         """Handle every row of a block."""
+        rows = ROWS_ALONE if block.order is None else ROWS_TOGETHER
         for number, columns in block.parts:
-            self._prepare(self._sources[number], columns)
+            self._prepare(self._sources[number], columns, rows)
         if block.order is None:
             ((number, columns),) = block.parts
             source = self._sources[number]
@@ -125,21 +128,25 @@ class EventLoop:
             run = self._run_merged_bars if self._only_bars else self._run_mixed
             run(block.order.tolist(), self._streams(block))
 
-    def _prepare(self, source: Source, columns: Columns) -> None:
+    def _prepare(self, source: Source, columns: Columns, rows: int) -> None:
         """Compute the declared indicators of these rows."""
         if isinstance(columns, BarColumns):
             for handler in source.leg_handlers:
                 named = {name: _floats(columns, name) for name in handler.inputs()}
-                handler.prepare(named, columns.ts_event)
+                handler.prepare(named, columns.ts_event, rows)
 
     def _streams(self, block: Block) -> list[Any]:
         """Per source its next message, and what the merged loops need of it; holes for sources without rows."""
         streams: list[Any] = [None] * len(self._sources)
         for number, columns in block.parts:
             source = self._sources[number]
-            rows = bars_of(columns) if isinstance(columns, BarColumns) else ticks_of(columns)
+            messages = (
+                bars_of(columns, ROWS_TOGETHER)
+                if isinstance(columns, BarColumns)
+                else ticks_of(columns, ROWS_TOGETHER)
+            )
             meet = self._meeting(source)
-            streams[number] = (rows.__next__, source.topic, source.book, source.record, meet)
+            streams[number] = (messages.__next__, source.topic, source.book, source.record, meet)
         return streams
 
     def _meeting(self, source: Source) -> Callable[[Any], None]:

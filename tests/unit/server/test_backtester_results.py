@@ -9,6 +9,7 @@ import pytest
 
 from foxtrot.core.constants import Direction, Interval
 from foxtrot.data.columns import BarColumns
+from foxtrot.data.feed import SINGLE_ROWS
 from foxtrot.simulation.models import FeeModel, Finalize, SlippageModel
 from foxtrot.strategy import Strategy
 from tests.unit.server.test_backtester import Flips
@@ -32,11 +33,12 @@ ROOT = Path(__file__).resolve().parents[3]
 
 def test_progress_is_told_to_the_last_row() -> None:
     told = []
-    backtest = engine(bars(walk(3000)))
+    rows = 2 * SINGLE_ROWS + 1000
+    backtest = engine(bars(walk(rows)))
     backtest.set_strategy(Strategy)
     backtest.run_backtest(lambda done, total, ts: told.append((done, total, ts)))
-    assert [done for done, _, _ in told] == [1024, 2048, 3000]
-    assert told[-1] == (3000, 3000, START + 3000 * MINUTE)
+    assert [done for done, _, _ in told] == [SINGLE_ROWS, 2 * SINGLE_ROWS, rows]
+    assert told[-1] == (rows, rows, START + rows * MINUTE)
 
 
 def test_conventions_and_assumptions_are_told() -> None:
