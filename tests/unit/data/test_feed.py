@@ -112,8 +112,8 @@ def test_a_chunk_that_goes_back_behind_the_one_before_is_refused() -> None:
 
 
 def test_blocks_are_of_bounded_size() -> None:
-    one = source(0, range(5000))
-    assert [b.rows for b in blocks([one])] == [SINGLE_ROWS] * 4 + [5000 - 4 * SINGLE_ROWS]
+    one = source(0, range(4 * SINGLE_ROWS + 904))
+    assert [b.rows for b in blocks([one])] == [SINGLE_ROWS] * 4 + [904]
     several = [source(n, np.arange(0, 100_000) * 3 + n) for n in range(3)]
     sizes = [b.rows for b in blocks(several)]
     assert sum(sizes) == 300_000
