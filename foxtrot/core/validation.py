@@ -94,16 +94,18 @@ def _check_prices(request: OrderRequest, tick: TickSize) -> OrderRequest:
     trigger = _price(
         where, "trigger_price", request.trigger_price, request.type in _TRIGGERED, tick
     )
-    for field in ("display_volume", "trailing_offset"):
-        if not 0.0 <= getattr(request, field) < inf:
-            raise OrderError(
-                f"{where}: {field} must not be negative, got {getattr(request, field)}"
-            )
+    if request.display_volume or request.trailing_offset:
+        _check_not_negative(where, request)
     if request.time_in_force is TimeInForce.GTD and request.expire_ts <= 0:
         raise OrderError(f"{where}: time in force GTD needs expire_ts (ns UTC)")
-    stop_loss = _attached(where, "stop_loss", request.stop_loss, tick)
-    take_profit = _attached(where, "take_profit", request.take_profit, tick)
-    _check_sides(where, request.direction, price or trigger, stop_loss, take_profit)
+    stop_loss, take_profit = request.stop_loss, request.take_profit
+    if stop_loss or take_profit:
+        stop_loss = _attached(where, "stop_loss", stop_loss, tick)
+        take_profit = _attached(where, "take_profit", take_profit, tick)
+        _check_sides(where, request.direction, price or trigger, stop_loss, take_profit)
+    as_given = (request.price, request.trigger_price, request.stop_loss, request.take_profit)
+    if as_given == (price, trigger, stop_loss, take_profit):
+        return request
     return replace(
         request,
         price=price,
@@ -111,6 +113,14 @@ def _check_prices(request: OrderRequest, tick: TickSize) -> OrderRequest:
         stop_loss=stop_loss,
         take_profit=take_profit,
     )
+
+
+def _check_not_negative(where: str, request: OrderRequest) -> None:
+    for field in ("display_volume", "trailing_offset"):
+        if not 0.0 <= getattr(request, field) < inf:
+            raise OrderError(
+                f"{where}: {field} must not be negative, got {getattr(request, field)}"
+            )
 
 
 def _check_sides(
