@@ -7,6 +7,7 @@ together or not at all. Contracts that net never come here.
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from typing import Any
 
 from foxtrot.accounting.offset import OffsetRefused
@@ -42,9 +43,9 @@ class OmsHedging(OmsPublisher):
             if order.vt_symbol == contract.vt_symbol:
                 self.offsets.follow(order)
 
+    @abstractmethod
     def _send(self, request: OrderRequest, order: OrderData) -> None:
         """Release a written order to its venue."""
-        raise NotImplementedError
 
     def _is_hedged(self, vt_symbol: str) -> bool:
         contract = self.contracts.get(vt_symbol)

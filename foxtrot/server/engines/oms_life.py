@@ -12,6 +12,7 @@ goes on from there. The step that failed has had no effect.
 from __future__ import annotations
 
 import logging
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -23,7 +24,7 @@ from foxtrot.server.persistence import Persistence
 Wrap = Callable[[str, MessageHandler], MessageHandler]
 
 
-class OmsLife(BaseEngine):
+class OmsLife(BaseEngine, ABC):
     """NEW, READY, HALTED: each state has handlers of its own, so the working ones have nothing to ask.
 
     Args:
@@ -49,17 +50,17 @@ class OmsLife(BaseEngine):
         self._wired: list[tuple[str, MessageHandler]] = []
         self._wire(self._load_first)
 
+    @abstractmethod
     def handlers(self) -> dict[str, MessageHandler]:
         """The working handlers by topic."""
-        raise NotImplementedError
 
+    @abstractmethod
     def read_state(self) -> None:
         """Restore everything from persistence."""
-        raise NotImplementedError
 
+    @abstractmethod
     def write_state(self) -> None:
         """Save everything in one transaction."""
-        raise NotImplementedError
 
     # --- wiring ---------------------------------------------------------------------------------------------
 
