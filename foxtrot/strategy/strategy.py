@@ -23,7 +23,7 @@ import logging
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
-from foxtrot.core.constants import Direction, Interval, Offset, TimeInForce, VolumeMode
+from foxtrot.core.constants import Direction, Interval
 from foxtrot.core.errors import ConfigError
 from foxtrot.core.objects import (
     BarData,
@@ -43,11 +43,6 @@ if TYPE_CHECKING:
 
 AnyIndicator = TypeVar("AnyIndicator", bound="Indicator")
 AnyGenerator = TypeVar("AnyGenerator", bound="Generator")
-
-LONG, SHORT = Direction.LONG, Direction.SHORT
-OPEN, CLOSE, NO_OFFSET = Offset.OPEN, Offset.CLOSE, Offset.NONE
-UNITS, CASH, EQUITY = VolumeMode.UNITS, VolumeMode.CASH, VolumeMode.EQUITY
-GTC = TimeInForce.GTC
 
 
 class Strategy(OrderVerbs):

@@ -1,6 +1,6 @@
 """The world of one run: the parts of a live system, wired together in one process around a simulated clock and venue.
 
-Invariant: it has an in-memory persistence of its own and shares nothing with the engine that made it, so a backtest can
+Invariant: its persistence keeps nothing and it shares nothing with the engine that made it, so a backtest can
 never touch a live OMS or its file.
 """
 
@@ -148,9 +148,6 @@ class BacktestWorld:
         for host in self.hosts:
             host.stop()
         self.event_engine.drain()
-        if self.event_engine.topic(events.EVENT_ACCOUNT).handlers:
-            self.adapter.query_account()
-            self.event_engine.drain()
 
     def check_accounts(self) -> None:
         """The OMS and the venue kept their books apart; they must agree to the last lot and minor unit.

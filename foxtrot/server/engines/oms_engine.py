@@ -299,7 +299,7 @@ class OmsEngine(OmsQueries, OmsHedging):
         order = self.orders.fold_trade(trade)
         if trade.strategy != order.strategy:
             trade = replace(trade, strategy=order.strategy)
-        self.trades.trades[trade.vt_tradeid] = trade
+        self.trades.fold(trade)
         code = leg.instrument.currency.code
         codes = {code}
         if (
