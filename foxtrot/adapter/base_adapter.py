@@ -38,6 +38,7 @@ from foxtrot.core.objects import (
     TickData,
     TradeData,
 )
+from foxtrot.core.venue import VenueSnapshot
 
 
 class BaseAdapter(ABC):
@@ -59,6 +60,9 @@ class BaseAdapter(ABC):
 
     exchanges: ClassVar[tuple[Exchange, ...]] = ()
     """Exchanges that can be reached through this adapter; empty for any."""
+
+    snapshots: ClassVar[bool] = False
+    """Whether ``query_snapshot`` is answered; the OMS then sends no order before it has compared itself with one."""
 
     def __init__(self, event_engine: EventEngine, adapter_name: str) -> None:
         if not adapter_name or "." in adapter_name:
@@ -109,6 +113,13 @@ class BaseAdapter(ABC):
     def query_trades(self) -> None:  # noqa: B027 - optional
         """Ask for past fills; they arrive through ``on_trade``. Default: nothing to ask."""
 
+    def query_snapshot(self) -> None:  # noqa: B027 - optional
+        """Ask for the account as a whole; it arrives through ``on_snapshot``. Default: nothing to ask.
+
+        Orders, fills, positions and balances in one answer: all that the venue knew at the moment that the snapshot
+        names, so that the OMS can tell what it has missed. An adapter that answers says so by ``snapshots``.
+        """
+
     def query_history(self, request: HistoryRequest) -> list[BarData]:  # noqa: ARG002 - part of the contract
         """Bars of the past, oldest first. Default: none."""
         return []
@@ -142,6 +153,10 @@ class BaseAdapter(ABC):
     def on_contract(self, contract: ContractData) -> None:
         """The venue lists a contract."""
         self._put(events.REPORT_CONTRACT, contract)
+
+    def on_snapshot(self, snapshot: VenueSnapshot) -> None:
+        """The venue says how the account stands as a whole."""
+        self._put(events.REPORT_SNAPSHOT, snapshot)
 
     def on_log(self, msg: str, level: int = 20) -> None:
         """Something to tell; never a secret."""

@@ -12,6 +12,13 @@ if TYPE_CHECKING:
 class OrderRoute(Protocol):
     """What the OMS needs of an adapter: a way to the venue. Outcomes arrive as reports, never as return values."""
 
+    @property
+    def snapshots(self) -> bool:
+        """Whether ``query_snapshot`` is answered."""
+
+    def query_snapshot(self) -> None:
+        """Ask how the account stands as a whole; the answer arrives as a report."""
+
     def send_order(self, request: OrderRequest) -> str:
         """Send a new order (``vt_orderid`` set) and return its ``vt_orderid``."""
 

@@ -47,3 +47,19 @@ class MissingExtraError(FoxtrotError, ImportError):
             f"{purpose} needs the package {package!r}, which is not installed; "
             f"install it with: pip install 'foxtrot-trading[{extra}]'"
         )
+
+
+class BusError(FoxtrotError):
+    """Something between processes is wrong: an endpoint, a topic, a message; says which and how to mend it."""
+
+
+class FrameError(BusError):
+    """A frame is not one that this process can send or read.
+
+    Attributes:
+        reason: why, as one word for counters; a member of ``foxtrot.bus.codec.FrameReason``.
+    """
+
+    def __init__(self, reason: str, message: str) -> None:
+        super().__init__(message)
+        self.reason = reason

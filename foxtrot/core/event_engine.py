@@ -23,13 +23,27 @@ import threading
 import traceback
 from collections import deque
 from collections.abc import Callable
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, TypeVar
 
 from foxtrot.core.clock import NEVER, Clock, LiveClock, SimulatedClock
 from foxtrot.core.constants import NS_PER_SECOND
 from foxtrot.core.errors import FoxtrotError
 from foxtrot.core.events import EVENT_ERROR, EVENT_TIMER
 from foxtrot.core.objects import TimerData
+from foxtrot.core.topics import (
+    Event,
+    Handler,
+    HandlerError,
+    MessageHandler,
+    Registration,
+    Topic,
+    bare_topic,
+    name_of,
+    with_event,
+)
+from foxtrot.core.waiter import ThreadWaiter, Waiter
+
+__all__ = ["Event", "EventEngine", "Handler", "HandlerError", "MessageHandler", "Topic"]
 
 logger = logging.getLogger("foxtrot.event_engine")
 
@@ -37,67 +51,7 @@ TIMER_NAME = "event_engine.timer"
 
 T = TypeVar("T")
 
-
-class Event(NamedTuple):
-    """A topic and the message that goes with it."""
-
-    type: str
-    data: Any = None
-
-
-Handler = Callable[[Event], object]
-MessageHandler = Callable[[Any], object]
-
-
-class HandlerError(NamedTuple):
-    """What ``EVENT_ERROR`` carries: who failed on what, and how."""
-
-    topic: str
-    handler: str
-    message: Any
-    error: Exception
-    traceback: str
-
-
-class Topic:
-    """A topic's name and its resolved handlers, kept up to date by the engine that made it."""
-
-    __slots__ = ("handlers", "name")
-
-    def __init__(self, name: str) -> None:
-        self.name = name
-        self.handlers: tuple[MessageHandler, ...] = ()
-
-
-class _Registration(NamedTuple):
-    """A handler as registered (the key to unregister it) and as called (with the message)."""
-
-    order: int
-    handler: Callable[..., object]
-    call: Callable[[str], MessageHandler]
-
-
-def _with_event(handler: Handler) -> Callable[[str], MessageHandler]:
-    """Give a handler its messages as ``Event``, under the handler's own name (errors tell it)."""
-
-    def of_topic(name: str) -> MessageHandler:
-        def call(message: Any) -> object:
-            return handler(Event(name, message))
-
-        call.__qualname__ = _name_of(handler)
-        return call
-
-    return of_topic
-
-
-def _name_of(handler: Callable[..., object]) -> str:
-    return str(getattr(handler, "__qualname__", repr(handler)))
-
-
-def _bare(name: str) -> str:
-    """The bare topic of a name: up to and including the first dot."""
-    head, dot, _ = name.partition(".")
-    return head + dot
+_IDLE = Topic("idle")
 
 
 class EventEngine:
@@ -107,6 +61,7 @@ class EventEngine:
         clock: source of timers; a ``LiveClock`` by default.
         interval: nanoseconds between two ``EVENT_TIMER``.
         timer_catch_up: whether a gap yields one timer (False) or every missed one (True).
+        waiter: how the live loop waits for something to do; for ``put`` and timers alone by default.
 
     Raises:
         ValueError: ``interval`` is not positive.
@@ -117,6 +72,7 @@ class EventEngine:
         clock: Clock | None = None,
         interval: int = NS_PER_SECOND,
         timer_catch_up: bool = False,
+        waiter: Waiter | None = None,
     ) -> None:
         if interval <= 0:
             raise ValueError(f"interval must be positive nanoseconds, got {interval}")
@@ -127,11 +83,13 @@ class EventEngine:
         self.errors = 0
         self.queue: deque[tuple[Topic, Any]] = deque()
         self._topics: dict[str, Topic] = {}
-        self._exact: dict[str, list[_Registration]] = {}
-        self._general: list[_Registration] = []
+        self._exact: dict[str, list[Registration]] = {}
+        self._general: list[Registration] = []
         self._order = 0
         self._lock = threading.RLock()
-        self._wake = threading.Event()
+        self.waiter: Waiter = waiter if waiter is not None else ThreadWaiter()
+        self._wake = self.waiter.wake
+        self._idle: tuple[Callable[[], object], ...] = ()
         self._thread: threading.Thread | None = None
         self._loop_thread: threading.Thread | None = None
         self._running = False
@@ -145,7 +103,7 @@ class EventEngine:
     def put_topic(self, topic: Topic, message: Any) -> None:
         """Queue a message on a resolved topic and wake the loop; safe from any thread."""
         self.queue.append((topic, message))
-        self._wake.set()
+        self._wake()
 
     def publish(self, topic: Topic, message: Any) -> None:
         """Queue a message on a resolved topic; from the engine's own thread (the hot path's ``put``)."""
@@ -169,7 +127,7 @@ class EventEngine:
     def register(self, type: str, handler: Handler) -> None:
         """Call ``handler(event)`` for each event of a topic, bare or suffixed; registering twice counts once."""
         with self._lock:
-            self._register(self._exact.setdefault(type, []), handler, _with_event(handler))
+            self._register(self._exact.setdefault(type, []), handler, with_event(handler))
 
     def subscribe(self, type: str, handler: MessageHandler) -> None:
         """Call ``handler(message)`` for each event of a topic: ``register`` without the ``Event`` around it."""
@@ -188,7 +146,7 @@ class EventEngine:
     def register_general(self, handler: Handler) -> None:
         """Call ``handler(event)`` for every event of every topic."""
         with self._lock:
-            self._register(self._general, handler, _with_event(handler))
+            self._register(self._general, handler, with_event(handler))
 
     def unregister_general(self, handler: Handler) -> None:
         """Undo ``register_general``; unknown handlers are ignored."""
@@ -196,15 +154,26 @@ class EventEngine:
             self._general[:] = [r for r in self._general if r.handler != handler]
             self._resolve_all()
 
+    def add_idle(self, callback: Callable[[], object]) -> None:
+        """Call ``callback()`` each time the queue has run empty; what it puts is handled at once."""
+        with self._lock:
+            if callback not in self._idle:
+                self._idle = (*self._idle, callback)
+
+    def remove_idle(self, callback: Callable[[], object]) -> None:
+        """Undo ``add_idle``; unknown callbacks are ignored."""
+        with self._lock:
+            self._idle = tuple(known for known in self._idle if known != callback)
+
     def _register(
         self,
-        registrations: list[_Registration],
+        registrations: list[Registration],
         handler: Callable[..., object],
         call: Callable[[str], MessageHandler],
     ) -> None:
         if all(r.handler != handler for r in registrations):
             self._order += 1
-            registrations.append(_Registration(self._order, handler, call))
+            registrations.append(Registration(self._order, handler, call))
             self._resolve_all()
 
     def _resolve_all(self) -> None:
@@ -214,7 +183,7 @@ class EventEngine:
 
     def _resolve(self, topic: Topic) -> None:
         found = list(self._general)
-        for key in {topic.name, _bare(topic.name)}:
+        for key in {topic.name, bare_topic(topic.name)}:
             found += self._exact.get(key, [])
         topic.handlers = tuple(r.call(topic.name) for r in sorted(found, key=lambda r: r.order))
 
@@ -227,7 +196,7 @@ class EventEngine:
             self.clock.set_interval(
                 TIMER_NAME, self.interval, self._on_timer, catch_up=self.timer_catch_up
             )
-            self._wake.set()
+            self._wake()
         elif present and not wanted:
             self.clock.cancel_timer(TIMER_NAME)
 
@@ -240,13 +209,19 @@ class EventEngine:
         """Handle events until the queue is empty, those included that handlers put meanwhile."""
         queue = self.queue
         popleft = queue.popleft
-        while queue:
-            topic, message = popleft()
-            for handler in topic.handlers:
-                try:
-                    handler(message)
-                except Exception as error:  # noqa: BLE001 - isolation is the contract
-                    self._failed(topic, handler, message, error)
+        while True:
+            while queue:
+                topic, message = popleft()
+                for handler in topic.handlers:
+                    try:
+                        handler(message)
+                    except Exception as error:  # noqa: BLE001 - isolation is the contract
+                        self._failed(topic, handler, message, error)
+            if not self._idle:
+                return
+            self._run_idle()
+            if not queue:
+                return
 
     def dispatch(self, topic: Topic, message: Any) -> None:
         """Handle one message now, then everything it caused: one step of a backtest."""
@@ -255,8 +230,16 @@ class EventEngine:
                 handler(message)
             except Exception as error:  # noqa: BLE001 - isolation is the contract
                 self._failed(topic, handler, message, error)
-        if self.queue:
+        if self.queue or self._idle:
             self.drain()
+
+    def _run_idle(self) -> None:
+        """Tell those who wait for it that the queue has run empty; they may put more."""
+        for callback in self._idle:
+            try:
+                callback()
+            except Exception as error:  # noqa: BLE001 - isolation is the contract
+                self._failed(_IDLE, callback, None, error)
 
     def advance(self, to: int) -> None:
         """Put a simulated clock forward to ``to`` (ns), handling what each timer causes, at its time, before the next.
@@ -276,12 +259,12 @@ class EventEngine:
         clock.ns = max(clock.ns, to)
 
     def _failed(
-        self, topic: Topic, handler: MessageHandler, message: Any, error: Exception
+        self, topic: Topic, handler: Callable[..., object], message: Any, error: Exception
     ) -> None:
         if self.raise_errors:
             raise error
         self.errors += 1
-        name = _name_of(handler)
+        name = name_of(handler)
         logger.error("handler %s failed on %s: %s", name, topic.name, error, exc_info=error)
         if topic.name != EVENT_ERROR:
             trace = "".join(traceback.format_exception(error))
@@ -317,11 +300,10 @@ class EventEngine:
 
     def _loop(self) -> None:
         while self._running:
-            self._wake.clear()
             self._serve_timers()
             self.drain()
-            if not self.queue and self._running:
-                self._wake.wait(self._pause())
+            if self._running:
+                self.waiter.wait(0.0 if self.queue else self._pause())
         self.drain()
 
     def call(self, function: Callable[[], T], timeout: float = 30.0) -> T:
@@ -352,7 +334,7 @@ class EventEngine:
                 errors.append(error)
             done.set()
 
-        once = Topic(f"call of {_name_of(function)}")
+        once = Topic(f"call of {name_of(function)}")
         once.handlers = (run,)
         self.put_topic(once, None)
         if not done.wait(timeout):
@@ -377,7 +359,7 @@ class EventEngine:
     def stop(self) -> None:
         """End the loop after the queue is drained, and wait for its thread; without a loop, drain here."""
         self._running = False
-        self._wake.set()
+        self._wake()
         thread, self._thread = self._thread, None
         if thread is None:
             if self._loop_thread in (None, threading.current_thread()):

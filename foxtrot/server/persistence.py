@@ -9,7 +9,9 @@ Invariants, of every ``Persistence``:
 * ``load`` returns plain builtins, as JSON would: lists for tuples and Structs, strings for enum
   members; what is loaded is never the saved object itself. ``load_as`` returns the type that was
   saved.
-* One owner: one process, one thread.
+* ``commit`` saves rows together with the facts that they follow from. The SQLite form journals the facts; the
+  in-memory form keeps the rows alone.
+* One owner: one process, one thread at a time.
 
 ``SqlitePersistence`` lives in ``persistence_sqlite`` and is loaded on first use, so that a
 backtest, which is given a ``MemoryPersistence``, loads nothing that could open a file.
@@ -18,15 +20,18 @@ backtest, which is given a ``MemoryPersistence``, loads nothing that could open 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, ClassVar, NoReturn, Self, TypeVar
 
 from foxtrot.core.errors import PersistenceError
+from foxtrot.core.objects import OrderData, TradeData
 from foxtrot.server.persistence_codec import decode, decode_as, encode
+from foxtrot.server.persistence_query import Entry, Page, PageQuery, page_of
 
 if TYPE_CHECKING:
+    from foxtrot.server.journal.codec import Fact
     from foxtrot.server.persistence_sqlite import SqlitePersistence
 
 __all__ = ["MemoryPersistence", "NullPersistence", "Persistence", "SqlitePersistence"]
@@ -52,10 +57,15 @@ class _Transaction:
 
     def __enter__(self) -> None:
         owner = self._owner
-        if owner._depth == 0:
-            owner._begin()
-            owner._broken = False
-        owner._depth += 1
+        owner._acquire()
+        try:
+            if owner._depth == 0:
+                owner._begin()
+                owner._broken = False
+            owner._depth += 1
+        except BaseException:
+            owner._release()
+            raise
 
     def __exit__(
         self,
@@ -64,7 +74,13 @@ class _Transaction:
         traceback: TracebackType | None,
     ) -> None:
         owner = self._owner
-        owner._depth -= 1
+        try:
+            owner._depth -= 1
+            self._leave(owner, kind)
+        finally:
+            owner._release()
+
+    def _leave(self, owner: Persistence, kind: type[BaseException] | None) -> None:
         if owner._depth:
             owner._broken = owner._broken or kind is not None
         elif kind is not None:
@@ -82,7 +98,7 @@ class _Transaction:
 class Persistence(ABC):
     """Rows by key, saved in durable transactions.
 
-    Used by the thread that made it (or connected it) alone. As a context manager it closes itself.
+    Used by one thread at a time. As a context manager it closes itself.
     """
 
     keeps: ClassVar[bool] = True
@@ -160,6 +176,72 @@ class Persistence(ABC):
             for key, data in items:
                 self.save(key, data)
 
+    @abstractmethod
+    def commit(
+        self, rows: Sequence[tuple[str, Any]], facts: Sequence[tuple[str, Fact]] = ()
+    ) -> None:
+        """Save one step in one transaction: rows (key, data) and the facts (stream, Struct) behind them.
+
+        Of several rows of one key the last counts.
+
+        Raises:
+            PersistenceError: as ``save``, or something is no fact; then nothing of it is saved.
+        """
+
+    def load_active_orders(self) -> list[OrderData]:
+        """Orders that can still trade or are UNKNOWN, in order of submission.
+
+        Raises:
+            PersistenceError: a row cannot be read.
+        """
+        orders = (order for _, order in self.load_prefix_as("orders/", OrderData))
+        active = [order for order in orders if order.is_active()]
+        return sorted(active, key=lambda order: (order.ts_init, order.vt_orderid))
+
+    def load_fills(self, vt_orderid: str) -> list[TradeData]:
+        """The fills of one order, in order of time.
+
+        Raises:
+            PersistenceError: a row cannot be read.
+        """
+        trades = (trade for _, trade in self.load_prefix_as("trades/", TradeData))
+        found = [trade for trade in trades if trade.vt_orderid == vt_orderid]
+        return sorted(found, key=lambda trade: (trade.ts_event, trade.vt_tradeid))
+
+    def find_order(self, vt_orderid: str) -> OrderData | None:
+        """An order by its id; None where it is unknown, or was archived (``is_archived``)."""
+        return self.load_as(f"orders/{vt_orderid}", OrderData)
+
+    def find_trade(self, vt_tradeid: str) -> TradeData | None:
+        """A fill by its id; None where it is unknown, or was archived (``is_archived``)."""
+        return self.load_as(f"trades/{vt_tradeid}", TradeData)
+
+    def is_archived(self, key: str) -> bool:  # noqa: ARG002 - for those that archive
+        """Whether the row ``orders/<id>`` or ``trades/<id>`` was moved to an archive; its id stays used."""
+        return False
+
+    def orders_page(self, query: PageQuery) -> Page[OrderData]:
+        """A page of orders by time of submission (``ts_init``).
+
+        Raises:
+            PersistenceError: the query is malformed, or a row cannot be read.
+        """
+        rows = self.load_prefix_as("orders/", OrderData)
+        return page_of(
+            (Entry(o.ts_init, o.vt_orderid, o.strategy, o.vt_symbol, o) for _, o in rows), query
+        )
+
+    def trades_page(self, query: PageQuery) -> Page[TradeData]:
+        """A page of fills by time of the fill (``ts_event``).
+
+        Raises:
+            PersistenceError: the query is malformed, or a row cannot be read.
+        """
+        rows = self.load_prefix_as("trades/", TradeData)
+        return page_of(
+            (Entry(t.ts_event, t.vt_tradeid, t.strategy, t.vt_symbol, t) for _, t in rows), query
+        )
+
     def transaction(self) -> AbstractContextManager[None]:
         """Group what is saved inside into one atomic, durable commit; nested ones join the outermost.
 
@@ -177,6 +259,12 @@ class Persistence(ABC):
     @abstractmethod
     def close(self) -> None:
         """Release everything; closing twice is harmless, using it afterwards raises ``PersistenceError``."""
+
+    def _acquire(self) -> None:  # noqa: B027 - nothing to do where threads do not matter
+        """Keep other threads out until ``_release``, or refuse where one is in; may be nested."""
+
+    def _release(self) -> None:  # noqa: B027
+        """Let other threads in again."""
 
     @abstractmethod
     def _begin(self) -> None: ...
@@ -242,6 +330,15 @@ class MemoryPersistence(Persistence):
     def save_many(self, items: Iterable[tuple[str, Any]]) -> None:  # noqa: D102
         rows = list(items)  # all of them, or the error of the iterable, before the first is stored
         self._check_open()
+        self._rows.update(rows)
+
+    def commit(  # noqa: D102
+        self,
+        rows: Sequence[tuple[str, Any]],
+        facts: Sequence[tuple[str, Fact]] = (),  # noqa: ARG002 - nobody reads a backtest's
+    ) -> None:
+        if self._closed:
+            self._check_open()
         self._rows.update(rows)
 
     def load(self, key: str) -> Any | None:  # noqa: D102
@@ -310,3 +407,8 @@ class NullPersistence(MemoryPersistence):
 
     def save_many(self, items: Iterable[tuple[str, Any]]) -> None:
         """Forget the rows at once."""
+
+    def commit(
+        self, rows: Sequence[tuple[str, Any]], facts: Sequence[tuple[str, Fact]] = ()
+    ) -> None:
+        """Forget the step at once."""

@@ -2,51 +2,47 @@
 
 Invariants:
 
-* WAL with ``synchronous=FULL``: what ``save`` or a transaction has returned from is on the disk; a
+* WAL with ``synchronous=FULL``: what ``save``, ``commit`` or a transaction has returned from is on the disk; a
   process that is killed afterwards, or a machine that loses power, finds it again.
-* Exactly one process owns the file: it holds a lock on ``<file>.lock`` while it is connected, and
-  has one connection, used by the thread that connected. Nothing here is for use after ``fork``.
-* The file, its ``-wal``, ``-shm`` and ``.lock`` can be read by their owner alone (0600). A missing
-  parent folder is made (0700) if its own parent exists; a longer missing path is taken for a slip
-  of the pen.
-* The schema's version is in ``PRAGMA user_version``: older files are brought up step by step, newer
-  ones refused.
-* An SQLite error inside a transaction dooms it: SQLite may have rolled back already, so it can no
-  longer commit.
+* Exactly one process owns the file: it holds a lock on ``<file>.lock`` while it is connected, and has one connection.
+  Any thread may use it, one at a time: use while another thread is inside a call or a transaction is refused, so that
+  no statement can slip into a transaction that is not its own. Nothing here is for use after ``fork``.
+* The file, its ``-wal``, ``-shm`` and ``.lock`` can be read by their owner alone (0600). A missing parent folder is
+  made (0700) if its own parent exists; a longer missing path is taken for a slip of the pen.
+* The schema's version is in ``PRAGMA user_version``: older files are brought up step by step, newer ones refused.
+* An SQLite error inside a transaction dooms it: SQLite may have rolled back already, so it can no longer commit. Where
+  even the rollback fails, the connection is given up and made anew at the next use.
+* A file whose journal is behind ``<file>.hwm`` takes no further facts, and the mark stays as it is.
 
-``oms_state(key, value)`` has one row an entity, JSON text. Further tables take part in the same
-transactions: append a step to ``_MIGRATIONS`` and write through ``_execute``.
+``oms_state(key, value)`` has one row an entity, JSON text. Further tables take part in the same transactions: append a
+step to ``persistence_schema.MIGRATIONS`` and write through ``_execute``.
 """
 
 from __future__ import annotations
 
 import os
-import sqlite3
-import stat
-import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
 from foxtrot.core.errors import PersistenceError
+from foxtrot.core.objects import OrderData, TradeData
+from foxtrot.server import persistence_index as index
+from foxtrot.server.journal.codec import Fact
+from foxtrot.server.journal.high_water import HighWater, HighWaterFile, MarkState
+from foxtrot.server.journal.journal import ANCHOR_EVERY, Journal, compare_with_mark
+from foxtrot.server.journal.verify import PAGE_ROWS, JournalReport, Verification
 from foxtrot.server.persistence import Persistence
 from foxtrot.server.persistence_codec import decode, decode_as, encode
-from foxtrot.server.persistence_lock import DatabaseInUseError, OwnerLock
+from foxtrot.server.persistence_connection import DAMAGED, Connection
+from foxtrot.server.persistence_lock import DatabaseInUseError
+from foxtrot.server.persistence_query import Page, PageQuery
+from foxtrot.server.persistence_schema import SCHEMA_VERSION
 
 __all__ = ["SCHEMA_VERSION", "DatabaseInUseError", "SqlitePersistence"]
 
 T = TypeVar("T")
 
-_APPLICATION_ID = 0x464F5854  # "FOXT", so that another program's database is never taken for ours
-
-_MIGRATIONS: tuple[tuple[str, ...], ...] = (
-    ("CREATE TABLE oms_state (key TEXT PRIMARY KEY, value TEXT) WITHOUT ROWID",),
-)
-"""Step ``n`` turns schema ``n`` into ``n + 1``; a step that has been released is never changed."""
-
-SCHEMA_VERSION = len(_MIGRATIONS)
-
-_BUSY_TIMEOUT_MS = 5_000
 _PAGE_ROWS = 1_000
 
 _SELECT = "SELECT value FROM oms_state WHERE key = ?"
@@ -60,44 +56,56 @@ _PAGE_OF_KEYS = (
 )
 _PAGE_OF_ROWS = _PAGE_OF_KEYS.replace("SELECT key", "SELECT key, value", 1)
 
-_ADVICE = {
-    "SQLITE_NOTADB": "the file is no SQLite database: name another file, or restore a backup",
-    "SQLITE_CORRUPT": "the file is damaged: restore it from a backup",
-    "SQLITE_READONLY": "the file or its folder is read-only: make both writable for this user",
-    "SQLITE_CANTOPEN": "the file cannot be opened: look at the permissions of file and folder",
-    "SQLITE_FULL": "the disk is full: nothing of this transaction was saved; make room",
-    "SQLITE_IOERR": "the disk does not read or write: look at the system's log",
-    "SQLITE_BUSY": "another program (an SQLite shell?) is writing to the file: close it",
-    "SQLITE_LOCKED": "another program (an SQLite shell?) is writing to the file: close it",
-}
-
 
 class SqlitePersistence(Persistence):
-    """Rows in one SQLite file.
+    """Rows and the journal of facts in one SQLite file.
 
-    Connects on first use, or by ``connect``. Belongs to the process and thread that connected.
+    Connects on first use, or by ``connect``. Belongs to the process that connected; one thread may use it at a time.
 
     Args:
         db_path: the database file; its folder must exist or be makeable in one step.
         lock_timeout: seconds to wait for another owner to let go, for instance a dying predecessor.
+        anchor_every: journal rows between two anchors.
     """
 
-    def __init__(self, db_path: str | os.PathLike[str], *, lock_timeout: float = 30.0) -> None:
+    def __init__(
+        self,
+        db_path: str | os.PathLike[str],
+        *,
+        lock_timeout: float = 30.0,
+        anchor_every: int = ANCHOR_EVERY,
+    ) -> None:
         super().__init__()
-        self._path = Path(db_path).expanduser().absolute()
-        self._lock_timeout = lock_timeout
-        self._lock: OwnerLock | None = None
-        self._db: sqlite3.Connection | None = None
+        self._connection = Connection(Path(db_path).expanduser().absolute(), lock_timeout)
+        self._journal = Journal(self._execute, self._execute_many, anchor_every)
+        self._mark = HighWaterFile(self._beside(".hwm"))
+        self._high_water = HighWater(MarkState.MISSING)
         self._closed = False
-        self._owner = (0, 0)
 
     def __str__(self) -> str:
-        return str(self._path)
+        return str(self._connection.path)
 
     @property
     def path(self) -> Path:
         """The database file, absolute."""
-        return self._path
+        return self._connection.path
+
+    @property
+    def journal(self) -> Journal:
+        """The facts; appended to by ``commit``."""
+        self.connect_if_new()
+        return self._journal
+
+    @property
+    def high_water(self) -> HighWater:
+        """What the mark beside the database said when it was opened; where it ``refuses``, so does ``commit``."""
+        self.connect_if_new()
+        return self._high_water
+
+    @property
+    def high_water_problem(self) -> str:
+        """Why the mark could not be written lately; empty where it could."""
+        return self._mark.problem
 
     def connect(self) -> None:
         """Take the lock, open the file and bring its schema up to date; harmless where connected.
@@ -106,45 +114,43 @@ class SqlitePersistence(Persistence):
 
         Raises:
             DatabaseInUseError: another owner held it for all of ``lock_timeout``.
-            PersistenceError: the folder is missing; the file is no database, another program's, of
-                a newer
-                schema, damaged, or cannot be written. Each text says how to mend it.
+            PersistenceError: the folder is missing; the file is no database, another program's, of a newer schema,
+                damaged, or cannot be written. Each text says how to mend it.
         """
-        if self._db is not None:
-            self._connection()
-            return
-        self._path = _prepare(self._path)
-        lock = OwnerLock(self._path.with_name(f"{self._path.name}.lock"), self._path)
-        lock.acquire(self._lock_timeout)
+        self._acquire()
         try:
-            _create(self._path)
-            self._db = self._open()
-        except BaseException:
-            lock.release()
-            raise
-        self._lock = lock
-        self._owner = (os.getpid(), threading.get_ident())
-        self._closed = False
+            if self._connection.is_owner:
+                self._ready()
+                return
+            self._connection.open()
+            self._closed = False
+            try:
+                self._take_up()
+            except BaseException:
+                self._connection.close()
+                raise
+        finally:
+            self._release()
+
+    def connect_if_new(self) -> None:
+        """Connect on first use; nothing where it is connected or was closed."""
+        if not self._connection.is_owner and not self._closed:
+            self.connect()
 
     def close(self) -> None:
         """Checkpoint, close the file and let the lock go; closing twice is harmless.
 
         Raises:
-            PersistenceError: inside a transaction, or on another thread than the owner's.
+            PersistenceError: inside a transaction, or while another thread is in a call.
         """
-        self._refuse_open_transaction()
-        if self._db is not None:
-            db = self._connection()
-            try:
-                db.close()
-            except sqlite3.Error as error:
-                raise self._error("close", error) from error
-            finally:
-                self._db = None
-                if self._lock is not None:
-                    self._lock.release()
-                    self._lock = None
-        self._closed = True
+        self._acquire()
+        try:
+            self._refuse_open_transaction()
+            self._connection.close()
+            self._mark.close()
+            self._closed = True
+        finally:
+            self._release()
 
     def save(self, key: str, data: Any) -> None:  # noqa: D102 - inherits
         self._execute(_UPSERT, (_checked(key), encode(key, data).decode()), f"save of {key!r}")
@@ -152,12 +158,20 @@ class SqlitePersistence(Persistence):
     def save_many(self, items: Iterable[tuple[str, Any]]) -> None:  # noqa: D102
         rows = [(_checked(key), encode(key, data).decode()) for key, data in items]
         with self.transaction():
-            db = self._connection()
-            try:
-                db.executemany(_UPSERT, rows)
-            except sqlite3.Error as error:
-                self._broken = True
-                raise self._error(f"save of {len(rows)} rows", error) from error
+            self._execute_many(_UPSERT, rows, f"save of {len(rows)} rows")
+
+    def commit(  # noqa: D102
+        self, rows: Sequence[tuple[str, Any]], facts: Sequence[tuple[str, Fact]] = ()
+    ) -> None:
+        last = dict(rows)
+        texts = [(_checked(key), encode(key, data).decode()) for key, data in last.items()]
+        with self.transaction():
+            self._execute_many(_UPSERT, texts, f"commit of {len(texts)} rows")
+            if facts:
+                if self._high_water.refuses:
+                    raise PersistenceError(self._high_water.detail)
+                first = self._journal.append(facts)
+                index.index_facts(self._execute_many, facts, first)
 
     def load(self, key: str) -> Any | None:  # noqa: D102
         text = self._text(key)
@@ -192,6 +206,21 @@ class SqlitePersistence(Persistence):
                 return
             start = page[-1][0] + "\0"  # the least text after that key
 
+    def load_active_orders(self) -> list[OrderData]:  # noqa: D102
+        return index.load_active_orders(self._execute, str(self))
+
+    def load_fills(self, vt_orderid: str) -> list[TradeData]:  # noqa: D102
+        return index.load_fills(self._execute, str(self), vt_orderid)
+
+    def is_archived(self, key: str) -> bool:  # noqa: D102
+        return index.is_archived(self._execute, key)
+
+    def orders_page(self, query: PageQuery) -> Page[OrderData]:  # noqa: D102
+        return index.load_page(self._execute, str(self), OrderData, query)
+
+    def trades_page(self, query: PageQuery) -> Page[TradeData]:  # noqa: D102
+        return index.load_page(self._execute, str(self), TradeData, query)
+
     def verify(self) -> None:
         """Read the whole file and check its structure; takes as long as reading it does.
 
@@ -200,7 +229,36 @@ class SqlitePersistence(Persistence):
         """
         result = self._execute("PRAGMA integrity_check(1)", (), "verification")
         if result != [("ok",)]:
-            raise PersistenceError(f"{self}: {_ADVICE['SQLITE_CORRUPT']} ({result[0][0]})")
+            raise PersistenceError(f"{self}: {DAMAGED} ({result[0][0]})")
+
+    def verification(self, *, full: bool = True, page: int = PAGE_ROWS) -> Verification:
+        """A check of the journal to be taken page by page, for instance between batches.
+
+        Args:
+            full: from the beginning, or from the last anchor on.
+            page: rows per step.
+        """
+        mark = compare_with_mark(self._execute, self.journal, self._mark)
+        return Verification(self._execute, full=full, page=page, mark=mark)
+
+    def verify_journal(
+        self,
+        *,
+        full: bool = True,
+        page: int = PAGE_ROWS,
+        callback: Callable[[int], None] | None = None,
+    ) -> JournalReport:
+        """Check the journal at once; ``callback`` is told the rows so far after each page."""
+        return self.verification(full=full, page=page).run(callback)
+
+    def accept_journal(self) -> None:
+        """Take the journal as it is for the truth and set the mark to its end: an operator's decision.
+
+        Raises:
+            PersistenceError: the mark cannot be written.
+        """
+        self._mark.replace(*self.journal.head)
+        self._high_water = compare_with_mark(self._execute, self._journal, self._mark)
 
     def _text(self, key: str) -> str | None:
         rows = self._execute(_SELECT, (_checked(key),), f"load of {key!r}")
@@ -208,12 +266,31 @@ class SqlitePersistence(Persistence):
 
     def _execute(self, sql: str, parameters: tuple[Any, ...], action: str) -> list[Any]:
         """Run one statement, inside the open transaction if there is one, and return its rows."""
-        db = self._connection()
+        self._acquire()
         try:
-            return db.execute(sql, parameters).fetchall()
-        except sqlite3.Error as error:
+            return self._ready().execute(sql, parameters, action)
+        except PersistenceError:
             self._broken = True
-            raise self._error(action, error) from error
+            raise
+        finally:
+            self._release()
+
+    def _execute_many(self, sql: str, rows: Sequence[tuple[Any, ...]], action: str) -> None:
+        """Run one statement for many rows."""
+        self._acquire()
+        try:
+            self._ready().execute_many(sql, rows, action)
+        except PersistenceError:
+            self._broken = True
+            raise
+        finally:
+            self._release()
+
+    def _acquire(self) -> None:
+        self._connection.acquire()
+
+    def _release(self) -> None:
+        self._connection.release()
 
     def _begin(self) -> None:
         self._execute("BEGIN IMMEDIATE", (), "begin of a transaction")
@@ -224,86 +301,48 @@ class SqlitePersistence(Persistence):
         except PersistenceError:
             self._rollback()
             raise
+        if self._journal.committed():
+            self._mark.write(*self._journal.head)
 
     def _rollback(self) -> None:
-        if (
-            self._connection().in_transaction
-        ):  # not after an error on which SQLite rolls back itself
-            self._execute("ROLLBACK", (), "rollback")
+        self._journal.undo()
+        if self._connection.is_open:
+            self._connection.rollback()
 
-    def _connection(self) -> sqlite3.Connection:
-        """Return the connection, made where it is not, after a look at who asks."""
-        if self._db is None:
-            if self._closed:
-                raise PersistenceError(f"{self} is closed; call connect() to open it again")
+    def _ready(self) -> Connection:
+        """The connection, made where it is not."""
+        if self._connection.is_open:
+            return self._connection
+        if self._connection.is_owner:
+            self._connect_again()
+        elif self._closed:
+            raise PersistenceError(f"{self} is closed; call connect() to open it again")
+        else:
             self.connect()
-            assert self._db is not None  # noqa: S101 - for the type checker
-        if self._owner != (os.getpid(), threading.get_ident()):
-            raise PersistenceError(
-                f"{self} is used by process {os.getpid()}, thread {threading.current_thread().name!r}, but belongs to "
-                f"the process ({self._owner[0]}) and thread that connected; give each its own file"
-            )
-        return self._db
+        return self._connection
 
-    def _open(self) -> sqlite3.Connection:
-        db: sqlite3.Connection | None = None
-        try:
-            db = sqlite3.connect(self._path, isolation_level=None, timeout=_BUSY_TIMEOUT_MS / 1000)
-            self._check_schema(db)
-            _make_private(self._path)
-            mode = db.execute("PRAGMA journal_mode = WAL").fetchone()[0]
-            if mode != "wal":
-                raise PersistenceError(
-                    f"{self}: the file system allows no write-ahead log (journal mode stays {mode!r}); "
-                    f"use a local disk"
-                )
-            # fullfsync: on macOS a plain fsync does not reach the platter; without effect
-            # elsewhere.
-            for pragma in ("synchronous = FULL", "fullfsync = 1", "checkpoint_fullfsync = 1"):
-                db.execute(f"PRAGMA {pragma}")
-            self._migrate(db)
-        except sqlite3.Error as error:
-            if db is not None:
-                db.close()
-            raise self._error("open", error) from error
-        except BaseException:
-            if db is not None:
-                db.close()
-            raise
-        return db
-
-    def _check_schema(self, db: sqlite3.Connection) -> None:
-        """Refuse what is not ours before anything is written to it."""
-        (application,) = db.execute("PRAGMA application_id").fetchone()
-        (tables,) = db.execute("SELECT count(*) FROM sqlite_schema").fetchone()
-        if tables and application != _APPLICATION_ID:
+    def _connect_again(self) -> None:
+        """Make a connection in place of one that failed; the file must end where we think it does."""
+        if self._depth:
+            raise PersistenceError(f"{self}: the connection was lost in this transaction")
+        self._connection.open()
+        stored = self._journal.stored_head()
+        if stored != self._journal.head:
+            self._connection.give_up()
             raise PersistenceError(
-                f"{self} is a database of another program (application id {application:#x}); name another file"
-            )
-        (version,) = db.execute("PRAGMA user_version").fetchone()
-        if version > SCHEMA_VERSION:
-            raise PersistenceError(
-                f"{self} has schema version {version}, this Foxtrot knows up to {SCHEMA_VERSION}: it was "
-                f"written by a newer Foxtrot; upgrade this one, or name another file"
+                f"{self}: the journal ends at row {stored.seq} instead of {self._journal.head.seq}: a commit that "
+                f"failed with a disk error was saved after all; start anew to take it up"
             )
 
-    def _migrate(self, db: sqlite3.Connection) -> None:
-        (version,) = db.execute("PRAGMA user_version").fetchone()
-        if version == SCHEMA_VERSION:
-            return
-        db.execute("BEGIN IMMEDIATE")
-        for step in _MIGRATIONS[version:]:
-            for statement in step:
-                db.execute(statement)
-        db.execute(f"PRAGMA application_id = {_APPLICATION_ID}")
-        db.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
-        db.execute("COMMIT")
+    def _take_up(self) -> None:
+        """What a new connection begins with."""
+        self._mark.path = self._beside(".hwm")  # links are followed by now
+        self._journal.load()
+        self._high_water = compare_with_mark(self._execute, self._journal, self._mark)
 
-    def _error(self, action: str, error: sqlite3.Error) -> PersistenceError:
-        name: str = getattr(error, "sqlite_errorname", "")  # errors of the module itself have none
-        primary = "_".join(name.split("_")[:2])
-        advice = _ADVICE.get(primary, "")
-        return PersistenceError(f"{self}: {action} failed: {error}{'; ' if advice else ''}{advice}")
+    def _beside(self, end: str) -> Path:
+        path = self._connection.path
+        return path.with_name(path.name + end)
 
 
 def _checked(key: str) -> str:
@@ -325,54 +364,3 @@ def _after_prefix(prefix: str) -> str | None:
     if following == 0xD800:  # surrogates are no characters
         following = 0xE000
     return head[:-1] + chr(following)
-
-
-def _prepare(path: Path) -> Path:
-    """Make the parent folder if just that one is missing; return the path with links followed."""
-    folder = path.parent
-    try:
-        if not folder.is_dir():
-            folder.mkdir(mode=0o700)
-        path = path.resolve()
-    except OSError as error:
-        raise PersistenceError(
-            f"{path}: folder {folder} does not exist and cannot be made: {error.strerror}; make it, "
-            f"or name another path"
-        ) from error
-    if path.exists() and not path.is_file():
-        raise PersistenceError(f"{path} is not a regular file; name the database file itself")
-    return path
-
-
-def _create(path: Path) -> None:
-    """Make the file where it is absent; SQLite gives its companions the same mode."""
-    if path.exists():
-        return
-    try:
-        os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR | os.O_CLOEXEC, 0o600))
-        _sync_folder(path.parent)
-    except OSError as error:
-        raise PersistenceError(f"{path}: cannot be made: {error.strerror}") from error
-
-
-def _make_private(path: Path) -> None:
-    """Shut others out of a file that was made with a wider mode."""
-    try:
-        for name in (path, Path(f"{path}-wal"), Path(f"{path}-shm")):
-            if name.exists():
-                mode = stat.S_IMODE(name.stat().st_mode)
-                if mode & 0o077:
-                    name.chmod(mode & 0o700)
-    except OSError as error:
-        raise PersistenceError(
-            f"{path}: cannot be made private (mode 0600): {error.strerror}; it must belong to this user"
-        ) from error
-
-
-def _sync_folder(folder: Path) -> None:
-    """Make the new file's name itself survive a loss of power."""
-    fd = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(fd)
-    finally:
-        os.close(fd)

@@ -34,6 +34,10 @@ class AccountManager:
             ledger.open(Currency(code, self._digits.get(code, DEFAULT_DIGITS)))
         return ledger.currency(code)
 
+    def count_in(self, digits: dict[str, int]) -> None:
+        """Count currencies that are opened from here on in these digits; those that are open stay as they are."""
+        self._digits = dict(digits)
+
     def book(self, adapter: str, code: str, realized: int, fee: int) -> None:
         """Book a fill's realised profit and fee, both in minor units."""
         self.ledgers[adapter].book(code, realized, fee)
@@ -82,6 +86,11 @@ class AccountManager:
         ledger.corrected[code] = corrected
         if opened:
             self._opened.add((adapter, code))
+
+    def is_used(self, adapter: str, code: str) -> bool:
+        """Whether anything was ever booked on an account, or a venue has reported it."""
+        state = self.state(adapter, code)
+        return any(state[:5]) or bool(state[6])
 
     def balance(self, adapter: str, code: str) -> float:
         """Balance in currency units; 0 where the account is unknown."""

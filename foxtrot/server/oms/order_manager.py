@@ -81,6 +81,14 @@ class OrderManager:
             self._fills[order.vt_orderid] = fills
         self._store(order)
 
+    def count_fill(self, trade: TradeData) -> None:
+        """Count a fill of an order whose state, as saved or journaled, tells already what it made of it."""
+        self._fills[trade.vt_orderid] = add_fill(self._fills.get(trade.vt_orderid), trade)
+
+    def fills(self, vt_orderid: str) -> Fills | None:
+        """The sum of an order's fills, for ``restore``."""
+        return self._fills.get(vt_orderid)
+
     def fold_report(self, report: OrderData) -> OrderData | None:
         """Fold a venue's report; returns the order's new state, or None where nothing changed."""
         order = self.orders.get(report.vt_orderid)

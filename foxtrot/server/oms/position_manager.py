@@ -3,7 +3,8 @@
 Invariants: lots and money are whole numbers; a fill is folded once (the caller asks the ``TradeManager`` first) and
 wholly or, where it raises, not at all; the realised profit that ``fold`` returns is what the account is booked with.
 A LONG or SHORT leg is never negative: what a fill closes beyond what is known was held before we looked, so it is taken
-as opened at the fill's own price, and ``unmatched`` is told. Closing takes the oldest first, ``CLOSETODAY`` today's.
+as opened at the fill's own price, and ``unmatched`` is told. A fill of no volume is one that a made-up fill stood for,
+and changes nothing. Closing takes the oldest first, ``CLOSETODAY`` today's.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from foxtrot.core.constants import Direction, Offset
 from foxtrot.core.errors import AccountingError
 from foxtrot.core.objects import PositionData, TradeData, split_vt_id
 from foxtrot.server.oms.position_leg import FrozenOf, PositionLeg, nothing_frozen
+from foxtrot.server.oms.reconcile_synthetic import absorbed_volume
 
 LONG = Direction.LONG
 SHORT = Direction.SHORT
@@ -64,6 +66,9 @@ class PositionManager:
         lots = instrument.lot.to_lots(trade.volume)
         value = round(trade.price * trade.volume * instrument.scale)  # Instrument.value
         if lots <= 0 or trade.direction == NET:
+            if not lots and absorbed_volume(trade):
+                leg.ts_event = trade.ts_event
+                return leg, 0
             raise AccountingError(
                 f"fill {trade.vt_tradeid}: needs a positive volume and a side, got {trade.volume} {trade.direction}"
             )

@@ -18,6 +18,7 @@ from foxtrot.core.constants import Direction, OrderType, Status
 from foxtrot.core.errors import PersistenceError
 from foxtrot.core.objects import OrderData, TradeData
 from foxtrot.server.persistence import MemoryPersistence, Persistence, SqlitePersistence
+from foxtrot.server.persistence_query import PageQuery
 
 Reopen = Callable[[], Persistence]
 
@@ -312,3 +313,29 @@ def test_an_unknown_name_of_the_module_is_an_attribute_error() -> None:
 
     with pytest.raises(AttributeError, match="VoidPersistence"):
         module.VoidPersistence  # noqa: B018
+
+
+# -- a step of the OMS -------------------------------------------------------------------------
+
+
+def test_a_step_is_committed_and_found_again(store: Store) -> None:
+    closed = msgspec.structs.replace(ORDER, vt_orderid="SIM.2", status=Status.CANCELLED)
+    trade = TradeData("SIM.t1", "SIM.1", "AAPL.NASDAQ", Direction.LONG, 0.5, 10.0, 7)
+    rows = [("orders/SIM.1", ORDER), ("orders/SIM.2", closed), ("trades/SIM.t1", trade)]
+    store.db.commit(rows, [("s/", ORDER), ("s/", closed), ("s/", trade)])
+    db = store.reopen()
+    assert db.load_active_orders() == [ORDER]
+    assert db.load_fills("SIM.1") == [trade]
+    assert db.load_fills("SIM.2") == []
+    assert (db.find_order("SIM.2"), db.find_trade("SIM.t1")) == (closed, trade)
+    assert not db.is_archived("orders/SIM.1")
+    assert db.orders_page(PageQuery(vt_symbol="AAPL.NASDAQ")).items == [ORDER, closed]
+    assert db.trades_page(PageQuery(start=8)).items == []
+
+
+def test_a_commit_in_a_transaction_that_fails_is_undone(db: Persistence) -> None:
+    with pytest.raises(RuntimeError), db.transaction():
+        db.commit([("orders/SIM.1", ORDER)], [("s/", ORDER)])
+        raise RuntimeError
+    assert db.find_order("SIM.1") is None
+    assert db.load_active_orders() == []

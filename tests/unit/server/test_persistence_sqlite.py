@@ -11,7 +11,7 @@ import stat
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -157,6 +157,18 @@ def test_a_damaged_page_is_told_as_damage(db: SqlitePersistence, path: Path) -> 
     content = bytearray(path.read_bytes())
     content[4096:] = b"\xff" * (len(content) - 4096)
     path.write_bytes(content)
+    with pytest.raises(PersistenceError, match="the file is damaged"):
+        db.connect()
+
+
+def test_a_damaged_page_of_rows_is_told_as_damage(db: SqlitePersistence, path: Path) -> None:
+    db.save_many((f"k{n:04}", "x" * 500) for n in range(200))
+    db.close()
+    content = bytearray(path.read_bytes())
+    place = content.index(b"k0100")
+    page = place - place % 4096
+    content[page : page + 4096] = b"\xff" * 4096
+    path.write_bytes(content)
     db.connect()
     with pytest.raises(PersistenceError, match="the file is damaged"):
         db.verify()
@@ -213,21 +225,94 @@ def test_an_unfit_key_is_refused(db: SqlitePersistence, key: str) -> None:
             use()
 
 
-def test_another_thread_is_refused(db: SqlitePersistence) -> None:
-    errors: list[Exception] = []
+def in_thread(*uses: Callable[[], object]) -> list[str]:
+    """Do each in another thread; the errors' texts, empty where there was none."""
+    told: list[str] = []
 
     def work() -> None:
-        for use in (lambda: db.save("k", 1), db.close):
+        for use in uses:
             try:
                 use()
+                told.append("")
             except PersistenceError as error:
-                errors.append(error)
+                told.append(str(error))
 
     thread = threading.Thread(target=work, name="venue")
     thread.start()
     thread.join(10)
-    assert ["'venue'" in str(error) for error in errors] == [True, True]
-    db.save("k", 2)
+    return told
+
+
+def test_threads_may_take_turns(db: SqlitePersistence) -> None:
+    db.save("k", 1)
+    assert in_thread(lambda: db.save("k", 2), lambda: db.commit([("l", 3)])) == ["", ""]
+    assert (db.load("k"), db.load("l")) == (2, 3)
+    assert in_thread(db.close) == [""]
+    db.connect()
+    assert db.load("k") == 2
+
+
+def test_another_thread_is_refused_inside_a_transaction(db: SqlitePersistence) -> None:
+    def nested() -> None:
+        with db.transaction():
+            db.save("k", 1)
+
+    with db.transaction():
+        db.save("k", 2)
+        told = in_thread(
+            lambda: db.save("k", 1),
+            lambda: db.load("k"),
+            lambda: db.commit([("k", 1)]),
+            nested,
+            db.close,
+        )
+        assert ["'venue' while thread 'MainThread'" in text for text in told] == [True] * 5
+    assert db.load("k") == 2
+    assert in_thread(lambda: db.load("k")) == [""]
+
+
+def test_another_thread_is_refused_while_one_is_in_a_statement(db: SqlitePersistence) -> None:
+    started, go_on = threading.Event(), threading.Event()
+
+    def wait() -> int:
+        started.set()
+        go_on.wait(10)
+        return 1
+
+    db._connection.handle().create_function("wait", 0, wait)
+    thread = threading.Thread(target=lambda: db._execute("SELECT wait()", (), "wait"), name="slow")
+    thread.start()
+    try:
+        assert started.wait(10)
+        with pytest.raises(PersistenceError, match="'MainThread' while thread 'slow' is in a call"):
+            db.load("k")
+    finally:
+        go_on.set()
+        thread.join(10)
+    assert db.load("k") is None
+
+
+def test_many_threads_never_mix_their_transactions(db: SqlitePersistence) -> None:
+    done: dict[int, int] = {}
+
+    def work(number: int) -> None:
+        for count in range(1, 40):
+            try:
+                with db.transaction():
+                    db.save(f"a/{number}", count)
+                    db.save(f"b/{number}", count)
+            except PersistenceError as error:
+                assert "let one thread do it all" in str(error)
+            else:
+                done[number] = count
+
+    threads = [threading.Thread(target=work, args=(number,)) for number in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(30)
+    assert done
+    assert {n: db.load(f"a/{n}") for n in done} == {n: db.load(f"b/{n}") for n in done} == done
 
 
 def test_the_end_of_a_prefix() -> None:
