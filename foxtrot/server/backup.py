@@ -11,6 +11,8 @@ Invariants:
 
 from __future__ import annotations
 
+import datetime as dt
+import glob
 import os
 import shutil
 import sqlite3
@@ -23,7 +25,7 @@ from foxtrot.core.objects import ns_to_datetime
 from foxtrot.server.journal.high_water import HighWaterFile, MarkState
 from foxtrot.server.journal.journal import Journal, JournalHead
 from foxtrot.server.journal.verify import Verification
-from foxtrot.server.persistence_connection import DAMAGED
+from foxtrot.server.persistence_connection import DAMAGED, FAILURES
 from foxtrot.server.persistence_files import (
     COMPANIONS,
     RESTORING,
@@ -37,6 +39,9 @@ from foxtrot.server.persistence_sqlite import SqlitePersistence
 
 PAGES = 64
 """Pages per step: 256 KiB, some milliseconds at most."""
+
+_STAMP = "%Y%m%dT%H%M%S.%fZ"
+_STAMPED = f"{'[0-9]' * 8}T{'[0-9]' * 6}.{'[0-9]' * 6}Z.bak"
 
 
 class BackupReport(NamedTuple):
@@ -122,6 +127,11 @@ class OnlineBackup:
             self._db._release()
         return not self._copied
 
+    @property
+    def finished(self) -> bool:
+        """Whether copying and checking are over, well or not, so that ``result`` need not wait."""
+        return not self._thread.is_alive()
+
     def result(self) -> BackupReport:
         """Copy what is left, wait for the check, and tell what came of it.
 
@@ -155,6 +165,7 @@ class OnlineBackup:
             self._partial.unlink(missing_ok=True)
         except Exception as error:  # noqa: BLE001 - handed to whoever asks for the result
             self._error = error
+            self._partial.unlink(missing_ok=True)
         finally:
             self._copied = True
             self._turn.release()
@@ -204,7 +215,7 @@ def start_backup(
         PersistenceError: the folder cannot be made.
     """
     db.connect_if_new()
-    stamp = ns_to_datetime(ts).strftime("%Y%m%dT%H%M%S.%fZ")
+    stamp = ns_to_datetime(ts).strftime(_STAMP)
     target = prepare(folder.absolute() / f"{db.path.stem}-{stamp}.bak")
     return OnlineBackup(db, target, pages=pages, keep=keep)
 
@@ -216,7 +227,31 @@ def back_up(db: SqlitePersistence, folder: Path, ts: int, *, keep: int = 7) -> B
 
 def list_backups(db_path: Path, folder: Path) -> list[Path]:
     """The finished copies of a database in a folder, oldest first."""
-    return sorted(folder.glob(f"{db_path.stem}-[0-9]*.bak"))
+    return sorted(folder.glob(f"{glob.escape(db_path.stem)}-{_STAMPED}"))
+
+
+def drop_unfinished(db_path: Path, folder: Path) -> None:
+    """Remove what killed backups of a database left in a folder; only its owner may, between two backups.
+
+    Raises:
+        OSError: a file cannot be removed.
+    """
+    for path in folder.glob(f"{glob.escape(db_path.stem)}-{_STAMPED}.partial"):
+        path.unlink()
+
+
+def taken_at(backup: Path) -> int:
+    """When a copy named by ``start_backup`` was begun (ns UTC, whole microseconds).
+
+    Raises:
+        PersistenceError: its name does not say.
+    """
+    text = backup.name.removesuffix(".bak").rpartition("-")[2]
+    try:
+        moment = dt.datetime.strptime(text, _STAMP).replace(tzinfo=dt.UTC)
+    except ValueError as error:
+        raise PersistenceError(f"{backup}: the name does not say when it was taken") from error
+    return (moment - dt.datetime.fromtimestamp(0, dt.UTC)) // dt.timedelta(microseconds=1) * 1_000
 
 
 def check_copy(path: Path) -> BackupReport:
@@ -235,7 +270,7 @@ def check_copy(path: Path) -> BackupReport:
     try:
         check_schema(db, path)
         return BackupReport(path, path.stat().st_size, _check_content(db, path))
-    except sqlite3.Error as error:
+    except FAILURES as error:
         raise PersistenceError(f"{path}: {DAMAGED} ({error})") from error
     finally:
         db.close()
@@ -245,7 +280,7 @@ def _check_content(db: sqlite3.Connection, path: Path) -> JournalHead:
     def execute(sql: str, parameters: tuple[Any, ...], action: str) -> list[Any]:
         try:
             return db.execute(sql, parameters).fetchall()
-        except sqlite3.Error as error:
+        except FAILURES as error:
             raise PersistenceError(f"{path}: {action} failed: {error}") from error
 
     result = execute("PRAGMA integrity_check(1)", (), "verification")

@@ -33,7 +33,9 @@ from foxtrot.core.objects import (
     TradeData,
 )
 from foxtrot.server.engines.oms_engine import OmsEngine, RiskCheck, accept_all
+from foxtrot.server.engines.oms_reconcile import RECONCILE_NS
 from foxtrot.server.engines.strategy_engine import StrategyEngine
+from foxtrot.server.oms.reconcile_types import ReconcilePolicy
 from foxtrot.server.persistence import Persistence
 from foxtrot.strategy.host import StrategyHost
 from foxtrot.strategy.strategy import Strategy
@@ -54,6 +56,8 @@ class MainEngine:
         risk: the OMS's check of every request.
         digits: decimal places per currency code.
         offset_mode: how the OMS fits requests to what is held of contracts with ``net_position=False``.
+        policy: how patient and strict the comparison with venues is.
+        reconcile_interval: ns between two such comparisons; 0 for one per connection.
     """
 
     def __init__(
@@ -65,6 +69,8 @@ class MainEngine:
         risk: RiskCheck = accept_all,
         digits: Mapping[str, int] | None = None,
         offset_mode: OffsetMode | str = OffsetMode.HEDGE,
+        policy: ReconcilePolicy | None = None,
+        reconcile_interval: int = RECONCILE_NS,
     ) -> None:
         self.event_engine = event_engine if event_engine is not None else EventEngine()
         self.engines: dict[str, BaseEngine] = {}
@@ -80,6 +86,8 @@ class MainEngine:
             risk=risk,
             digits=dict(digits or {}),
             offset_mode=offset_mode,
+            policy=policy,
+            reconcile_interval=reconcile_interval,
         )
         self.engines[self.oms.engine_name] = self.oms
         self.strategies = StrategyEngine(self, self.event_engine)
@@ -165,8 +173,12 @@ class MainEngine:
             raise
 
     def connect(self, setting: Mapping[str, Any], adapter_name: str) -> None:
-        """Connect an adapter to its venue."""
+        """Connect an adapter to its venue.
+
+        Where it can say how its account stands, no order goes to it before it has.
+        """
         self._adapter(adapter_name).connect(setting)
+        self.event_engine.call(lambda: self.oms.expect(adapter_name))
 
     def close(self) -> None:
         """Stop everything in order; a second call does nothing."""

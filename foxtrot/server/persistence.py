@@ -216,6 +216,29 @@ class Persistence(ABC):
         """A fill by its id; None where it is unknown, or was archived (``is_archived``)."""
         return self.load_as(f"trades/{vt_tradeid}", TradeData)
 
+    def knows_order(self, vt_orderid: str) -> bool:
+        """Whether an order id was ever used, archived ones included."""
+        return self.load(f"orders/{vt_orderid}") is not None or self.is_archived(
+            f"orders/{vt_orderid}"
+        )
+
+    def knows_trade(self, vt_tradeid: str) -> bool:
+        """Whether a fill was ever folded, archived ones included."""
+        return self.load(f"trades/{vt_tradeid}") is not None or self.is_archived(
+            f"trades/{vt_tradeid}"
+        )
+
+    def problems(self) -> list[str]:
+        """Why what is stored is not to be traded on, with the remedy; empty where it is."""
+        return []
+
+    def recover(self) -> None:  # noqa: B027 - nothing to do where nothing can be lost
+        """After an error: take up what is stored again, without letting go of the ownership.
+
+        Raises:
+            PersistenceError: it cannot be read.
+        """
+
     def is_archived(self, key: str) -> bool:  # noqa: ARG002 - for those that archive
         """Whether the row ``orders/<id>`` or ``trades/<id>`` was moved to an archive; its id stays used."""
         return False

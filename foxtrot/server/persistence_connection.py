@@ -1,7 +1,7 @@
 """The one connection to a database file: who may use it, and what becomes of it when the disk fails.
 
 Invariants: the file's lock is held from ``open`` to ``close``, also while the connection is given up; one thread is
-inside at a time, and another one is refused at once rather than made to wait; every ``sqlite3.Error`` leaves as a
+inside at a time, and another one is refused at once rather than made to wait; every failure of SQLite leaves as a
 ``PersistenceError`` that says how to mend it.
 """
 
@@ -34,6 +34,9 @@ _ADVICE = {
 }
 
 DAMAGED = _ADVICE["SQLITE_CORRUPT"]
+
+FAILURES = (sqlite3.Error, UnicodeError)
+"""How a statement fails; of a damaged file, even the names in SQLite's message may be no text."""
 
 
 class Connection:
@@ -145,7 +148,7 @@ class Connection:
         db = self.handle()
         try:
             return db.execute(sql, parameters).fetchall()
-        except sqlite3.Error as error:
+        except FAILURES as error:
             raise self.error(action, error) from error
 
     def execute_many(self, sql: str, rows: Sequence[tuple[Any, ...]], action: str) -> None:
@@ -153,7 +156,7 @@ class Connection:
         db = self.handle()
         try:
             db.executemany(sql, rows)
-        except (sqlite3.Error, OverflowError) as error:
+        except (*FAILURES, OverflowError) as error:
             raise self.error(action, error) from error
 
     def rollback(self) -> None:
@@ -176,7 +179,7 @@ class Connection:
         """An SQLite error in our words."""
         name: str = getattr(error, "sqlite_errorname", "")  # errors of the module itself have none
         primary = "_".join(name.split("_")[:2])
-        advice = _ADVICE.get(primary, "")
+        advice = DAMAGED if isinstance(error, UnicodeError) else _ADVICE.get(primary, "")
         return PersistenceError(
             f"{self.path}: {action} failed: {error}{'; ' if advice else ''}{advice}"
         )
@@ -203,7 +206,7 @@ class Connection:
             for pragma in ("synchronous = FULL", "fullfsync = 1", "checkpoint_fullfsync = 1"):
                 db.execute(f"PRAGMA {pragma}")
             migrate(db, self.path)
-        except sqlite3.Error as error:
+        except FAILURES as error:
             if db is not None:
                 db.close()
             raise self.error("open", error) from error

@@ -40,6 +40,15 @@ _FILLS = (
 )
 _IS_ARCHIVED = "SELECT 1 FROM archived_ids WHERE kind = ? AND id = ?"
 
+_KNOWS_ORDER = (
+    "SELECT 1 FROM order_index WHERE vt_orderid = ?1 "
+    "UNION ALL SELECT 1 FROM archived_ids WHERE kind = 'orders' AND id = ?1 LIMIT 1"
+)
+_KNOWS_TRADE = (
+    "SELECT 1 FROM trade_index WHERE vt_tradeid = ?1 "
+    "UNION ALL SELECT 1 FROM archived_ids WHERE kind = 'trades' AND id = ?1 LIMIT 1"
+)
+
 _KINDS: dict[type[Any], str] = {OrderData: "orders", TradeData: "trades"}
 _PAGE_ROWS = 1_000
 _SCANNED_PER_ITEM = 10
@@ -111,6 +120,16 @@ def load_fills(execute: Execute, where: str, vt_orderid: str) -> list[TradeData]
     found = [_row(where, "trades/", vt_id, text, TradeData) for vt_id, text in rows]
     found.sort(key=lambda trade: (trade.ts_event, trade.vt_tradeid))
     return found
+
+
+def knows_order(execute: Execute, vt_orderid: str) -> bool:
+    """Whether an order id was ever used, archived ones included."""
+    return bool(execute(_KNOWS_ORDER, (vt_orderid,), f"look for order {vt_orderid!r}"))
+
+
+def knows_trade(execute: Execute, vt_tradeid: str) -> bool:
+    """Whether a fill was ever folded, archived ones included."""
+    return bool(execute(_KNOWS_TRADE, (vt_tradeid,), f"look for fill {vt_tradeid!r}"))
 
 
 def is_archived(execute: Execute, key: str) -> bool:

@@ -7,7 +7,7 @@ than ``limit``, or empty, although more follows: the work for one page is bounde
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
 from typing import Generic, NamedTuple, TypeVar
 
 from foxtrot.core.errors import PersistenceError
@@ -86,6 +86,16 @@ def _place(cursor: str) -> tuple[int, str]:
             f"{cursor!r} is no cursor; hand in the one that the page before came with"
         )
     return int(ts), vt_id
+
+
+def each(fetch: Callable[[PageQuery], Page[T]], query: PageQuery) -> Iterator[T]:
+    """Every item of all pages from ``query`` on; ``fetch`` is, for example, ``OmsEngine.orders_page``."""
+    while True:
+        page = fetch(query)
+        yield from page.items
+        if not page.cursor:
+            return
+        query = query._replace(cursor=page.cursor)
 
 
 def page_of(entries: Iterable[Entry[T]], query: PageQuery) -> Page[T]:

@@ -10,7 +10,8 @@ Invariants:
 
 Tables: ``oms_state`` one row an entity, JSON text; ``journal``, ``anchors`` the chained facts; ``cuts``,
 ``stream_starts``, ``base_state`` where the journal begins and the state there; ``archived_ids`` what was moved out;
-``active_orders``, ``order_index``, ``trade_index`` what start-up and pages of history are found by.
+``active_orders``, ``order_index``, ``trade_index`` what start-up and pages of history are found by;
+``state_seal`` one digest over the rows that trading relies on.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ from foxtrot.core.objects import OrderData, TradeData
 from foxtrot.server.journal.codec import GENESIS, base_digest
 from foxtrot.server.persistence_codec import decode_as
 from foxtrot.server.persistence_files import put_in_place
+from foxtrot.server.persistence_seal import FIRST, StateSeal
 
 APPLICATION_ID = 0x464F5854  # "FOXT", so that another program's database is never taken for ours
 
@@ -65,6 +67,13 @@ def _keep_base(db: sqlite3.Connection, _where: str) -> None:
         db.execute("INSERT INTO cuts VALUES (0, ?, 0, ?, '')", (GENESIS, digest))
 
 
+def _seal_state(db: sqlite3.Connection, _where: str) -> None:
+    """The rows that trading relies on are sealed as they are."""
+    seal = StateSeal(lambda sql, parameters, _action: db.execute(sql, parameters).fetchall())
+    seal.renew()
+    db.execute(FIRST, (seal.digest,))
+
+
 MIGRATIONS: tuple[tuple[Step, ...], ...] = (
     ("CREATE TABLE oms_state (key TEXT PRIMARY KEY, value TEXT) WITHOUT ROWID",),
     (
@@ -92,6 +101,10 @@ MIGRATIONS: tuple[tuple[Step, ...], ...] = (
         "CREATE INDEX trade_by_time ON trade_index (ts, vt_tradeid)",
         _index_rows,
         _keep_base,
+    ),
+    (
+        "CREATE TABLE state_seal (id INTEGER PRIMARY KEY, digest BLOB NOT NULL)",
+        _seal_state,
     ),
 )
 """Step ``n`` turns schema ``n`` into ``n + 1``."""

@@ -12,6 +12,7 @@ Invariants:
 * The schema's version is in ``PRAGMA user_version``: older files are brought up step by step, newer ones refused.
 * An SQLite error inside a transaction dooms it: SQLite may have rolled back already, so it can no longer commit. Where
   even the rollback fails, the connection is given up and made anew at the next use.
+* The rows that trading relies on are sealed by a digest in the same transactions (``persistence_seal``).
 * A file whose journal is behind ``<file>.hwm`` takes no further facts, and the mark stays as it is.
 
 ``oms_state(key, value)`` has one row an entity, JSON text. Further tables take part in the same transactions: append a
@@ -38,6 +39,7 @@ from foxtrot.server.persistence_connection import DAMAGED, Connection
 from foxtrot.server.persistence_lock import DatabaseInUseError
 from foxtrot.server.persistence_query import Page, PageQuery
 from foxtrot.server.persistence_schema import SCHEMA_VERSION
+from foxtrot.server.persistence_seal import StateSeal
 
 __all__ = ["SCHEMA_VERSION", "DatabaseInUseError", "SqlitePersistence"]
 
@@ -78,6 +80,7 @@ class SqlitePersistence(Persistence):
         super().__init__()
         self._connection = Connection(Path(db_path).expanduser().absolute(), lock_timeout)
         self._journal = Journal(self._execute, self._execute_many, anchor_every)
+        self._seal = StateSeal(self._execute)
         self._mark = HighWaterFile(self._beside(".hwm"))
         self._high_water = HighWater(MarkState.MISSING)
         self._closed = False
@@ -153,25 +156,32 @@ class SqlitePersistence(Persistence):
             self._release()
 
     def save(self, key: str, data: Any) -> None:  # noqa: D102 - inherits
-        self._execute(_UPSERT, (_checked(key), encode(key, data).decode()), f"save of {key!r}")
+        self._write([(_checked(key), encode(key, data))], f"save of {key!r}")
 
     def save_many(self, items: Iterable[tuple[str, Any]]) -> None:  # noqa: D102
-        rows = [(_checked(key), encode(key, data).decode()) for key, data in items]
-        with self.transaction():
-            self._execute_many(_UPSERT, rows, f"save of {len(rows)} rows")
+        rows = [(_checked(key), encode(key, data)) for key, data in items]
+        self._write(rows, f"save of {len(rows)} rows")
 
     def commit(  # noqa: D102
         self, rows: Sequence[tuple[str, Any]], facts: Sequence[tuple[str, Fact]] = ()
     ) -> None:
         last = dict(rows)
-        texts = [(_checked(key), encode(key, data).decode()) for key, data in last.items()]
+        texts = [(_checked(key), encode(key, data)) for key, data in last.items()]
+        self._write(texts, f"commit of {len(texts)} rows", facts)
+
+    def _write(
+        self, rows: list[tuple[str, bytes]], action: str, facts: Sequence[tuple[str, Fact]] = ()
+    ) -> None:
+        """Rows (key, JSON text) and facts in one transaction, sealed and indexed."""
         with self.transaction():
-            self._execute_many(_UPSERT, texts, f"commit of {len(texts)} rows")
+            self._seal.ready()
+            self._execute_many(_UPSERT, [(key, text.decode()) for key, text in rows], action)
             if facts:
                 if self._high_water.refuses:
                     raise PersistenceError(self._high_water.detail)
                 first = self._journal.append(facts)
                 index.index_facts(self._execute_many, facts, first)
+            self._seal.changed(rows, facts)
 
     def load(self, key: str) -> Any | None:  # noqa: D102
         text = self._text(key)
@@ -182,7 +192,10 @@ class SqlitePersistence(Persistence):
         return None if text is None else decode_as(str(self), key, text, type_)
 
     def delete(self, key: str) -> None:  # noqa: D102
-        self._execute(_DELETE, (_checked(key),), f"delete of {key!r}")
+        with self.transaction():
+            self._seal.ready()
+            self._execute(_DELETE, (_checked(key),), f"delete of {key!r}")
+            self._seal.changed([(key, None)])
 
     def keys(self, prefix: str = "") -> Iterator[str]:  # noqa: D102
         for (key,) in self._scan(_PAGE_OF_KEYS, prefix):
@@ -211,6 +224,36 @@ class SqlitePersistence(Persistence):
 
     def load_fills(self, vt_orderid: str) -> list[TradeData]:  # noqa: D102
         return index.load_fills(self._execute, str(self), vt_orderid)
+
+    def knows_order(self, vt_orderid: str) -> bool:  # noqa: D102
+        return index.knows_order(self._execute, vt_orderid)
+
+    def knows_trade(self, vt_tradeid: str) -> bool:  # noqa: D102
+        return index.knows_trade(self._execute, vt_tradeid)
+
+    def problems(self) -> list[str]:  # noqa: D102
+        from foxtrot.server.start_check import check_start  # it knows this class
+
+        return check_start(self)
+
+    def recover(self) -> None:  # noqa: D102
+        self._acquire()
+        try:
+            self._refuse_open_transaction()
+            if self._closed:
+                raise PersistenceError(f"{self} is closed; call connect() to open it again")
+            if self._connection.is_owner:
+                self._connection.give_up()
+                self._connection.open()
+                # What a failed sync left in the log may never reach the disk, though later syncs succeed.
+                busy = self._execute("PRAGMA wal_checkpoint(TRUNCATE)", (), "checkpoint")[0][0]
+                if busy:
+                    raise PersistenceError(f"{self}: another program reads the file; close it")
+                self._take_up()
+            else:
+                self.connect()
+        finally:
+            self._release()
 
     def is_archived(self, key: str) -> bool:  # noqa: D102
         return index.is_archived(self._execute, key)
@@ -250,6 +293,20 @@ class SqlitePersistence(Persistence):
     ) -> JournalReport:
         """Check the journal at once; ``callback`` is told the rows so far after each page."""
         return self.verification(full=full, page=page).run(callback)
+
+    def check_seal(self) -> str:
+        """Read the rows that trading relies on and compare them with their seal; what is wrong, or nothing.
+
+        Raises:
+            PersistenceError: they cannot be read.
+        """
+        self.connect_if_new()
+        return self._seal.check()
+
+    def renew_seal(self) -> None:
+        """Take the rows that trading relies on for the truth (they were made from the journal); raises as a save."""
+        with self.transaction():
+            self._seal.renew()
 
     def accept_journal(self) -> None:
         """Take the journal as it is for the truth and set the mark to its end: an operator's decision.
@@ -297,15 +354,18 @@ class SqlitePersistence(Persistence):
 
     def _commit(self) -> None:
         try:
+            self._seal.write()
             self._execute("COMMIT", (), "commit")
         except PersistenceError:
             self._rollback()
             raise
+        self._seal.committed()
         if self._journal.committed():
             self._mark.write(*self._journal.head)
 
     def _rollback(self) -> None:
         self._journal.undo()
+        self._seal.undo()
         if self._connection.is_open:
             self._connection.rollback()
 
@@ -326,6 +386,7 @@ class SqlitePersistence(Persistence):
         if self._depth:
             raise PersistenceError(f"{self}: the connection was lost in this transaction")
         self._connection.open()
+        self._seal.forget()
         stored = self._journal.stored_head()
         if stored != self._journal.head:
             self._connection.give_up()
@@ -338,6 +399,7 @@ class SqlitePersistence(Persistence):
         """What a new connection begins with."""
         self._mark.path = self._beside(".hwm")  # links are followed by now
         self._journal.load()
+        self._seal.forget()
         self._high_water = compare_with_mark(self._execute, self._journal, self._mark)
 
     def _beside(self, end: str) -> Path:

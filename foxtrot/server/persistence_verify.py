@@ -76,6 +76,8 @@ def verify_state(
     rebuilt = rebuild(db.journal, digits)
     differences = rebuilt.faults + compare(db.load_prefix(""), rebuilt.rows)
     differences += _compare_indexes(db, rebuilt)
+    if not differences and (problem := db.check_seal()):  # a row that follows from no fact
+        differences.append(Difference("seal", detail=problem))
     return StateReport(report, "", tuple(differences))
 
 
@@ -136,6 +138,7 @@ def rebuild_state(db: SqlitePersistence, digits: dict[str, int] | None = None) -
                     db.delete(key)
         db.save_many(rows.items())
         _write_indexes(db, rebuilt)
+        db.renew_seal()
     return differences
 
 

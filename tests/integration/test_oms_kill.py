@@ -25,6 +25,7 @@ from foxtrot.core.event_engine import EventEngine
 from foxtrot.core.objects import OrderData, OrderRequest, TradeData
 from foxtrot.server.main_engine import MainEngine
 from foxtrot.server.persistence import SqlitePersistence
+from foxtrot.server.persistence_query import PageQuery, each
 from foxtrot.testing import ScriptedAdapter, make_contract, make_order_request
 
 ROUNDS = int(os.environ.get("FOXTROT_KILL_ROUNDS", "5"))
@@ -143,14 +144,14 @@ def check_file(file: Path, orders: dict[str, tuple[str, float]], trades: dict[st
     instrument = oms.instrument("SIM", "TEST.LOCAL")
     lots = paid = fees = 0
     filled: Counter[str] = Counter()
-    for trade in main.get_all_trades():
+    for trade in each(oms.trades_page, PageQuery(limit=1_000)):
         sign = 1 if trade.direction is Direction.LONG else -1
         count = instrument.lot.to_lots(trade.volume)
         lots += sign * count
         paid += sign * instrument.value(trade.price, trade.volume)
         fees += usd.to_minor(trade.commission)
         filled[trade.vt_orderid] += count
-    for order in main.get_all_orders():
+    for order in each(oms.orders_page, PageQuery(limit=1_000)):
         assert instrument.lot.to_lots(order.traded) == filled[order.vt_orderid]
     book = oms.positions.legs["SIM.TEST.LOCAL.NET"].book
     assert book.lots == lots

@@ -12,6 +12,7 @@ from msgspec.structs import replace
 from foxtrot.core.constants import Direction, Status
 from foxtrot.core.objects import ACTIVE_STATUSES, OrderData, TradeData
 from foxtrot.server.persistence import MemoryPersistence
+from foxtrot.server.persistence_query import PageQuery, each
 from foxtrot.testing import make_contract, make_order, make_trade
 from tests.unit.server.oms_desk import Desk
 
@@ -38,6 +39,9 @@ class OrderLife(RuleBasedStateMachine):
     def boot(self) -> None:
         store = MemoryPersistence(self.rows)
         self.desk = Desk(store, contracts=[make_contract(min_volume=0.1)])
+
+    def orders(self) -> list[OrderData]:
+        return list(each(self.desk.oms.orders_page, PageQuery()))
 
     # --- what happens -------------------------------------------------------------------------------------
 
@@ -100,7 +104,7 @@ class OrderLife(RuleBasedStateMachine):
 
     @invariant()
     def orders_only_go_forward(self) -> None:
-        for order in self.desk.main.get_all_orders():
+        for order in self.orders():
             before = self.seen.get(order.vt_orderid, order)
             assert order.traded >= before.traded
             if before.status not in ACTIVE_STATUSES:
@@ -111,13 +115,13 @@ class OrderLife(RuleBasedStateMachine):
 
     @invariant()
     def active_orders_are_those_that_can_trade(self) -> None:
-        orders = self.desk.main.get_all_orders()
+        orders = self.orders()
         active = [order for order in orders if order.is_active()]
         assert sorted(self.desk.main.get_all_active_orders(), key=str) == sorted(active, key=str)
 
     @invariant()
     def each_fill_is_folded_once(self) -> None:
-        assert {t.vt_tradeid for t in self.desk.main.get_all_trades()} == set(self.trades)
+        assert {t.vt_tradeid for t in each(self.desk.oms.trades_page, PageQuery())} == set(self.trades)
         lots = sum(
             round(t.volume * 10) * (1 if t.direction is Direction.LONG else -1)
             for t in self.trades.values()
@@ -128,7 +132,7 @@ class OrderLife(RuleBasedStateMachine):
     @invariant()
     def nothing_went_wrong(self) -> None:
         assert not self.desk.errors
-        assert not self.desk.oms.halted
+        assert not (self.desk.oms.halted or self.desk.oms.stalled)
 
 
 TestOrderLife = OrderLife.TestCase

@@ -8,33 +8,40 @@ together or not at all. Contracts that net never come here.
 from __future__ import annotations
 
 from abc import abstractmethod
-from typing import Any
 
 from foxtrot.accounting.offset import OffsetRefused
-from foxtrot.core.ids import IdSource
 from foxtrot.core.objects import ContractData, OrderData, OrderRequest
-from foxtrot.server.engines.oms_publish import OmsPublisher
-from foxtrot.server.oms.offset_manager import OffsetManager
-from foxtrot.server.oms.order_manager import OrderManager
-from foxtrot.server.oms.requests import order_of
+from foxtrot.server.engines.oms_base import OmsBase
+from foxtrot.server.oms.requests import order_of, request_digest
 
 
-class OmsHedging(OmsPublisher):
+class OmsHedging(OmsBase):
     """Part of ``OmsEngine``; its state is ``offsets``, and ``hedged``: whether such a contract is known at all."""
 
-    contracts: dict[str, ContractData]
-    hedged: bool
-    offsets: OffsetManager
-    ids: IdSource
-    orders: OrderManager
-
     def follow_hedged(self) -> None:
-        """After a restart: find the contracts and orders to look after."""
+        """After a restart: find the contracts and orders to look after.
+
+        Orders that ended before all their fills came are named by rows ``unsettled/<vt_orderid>``.
+        """
         self.hedged = any(not contract.net_position for contract in self.contracts.values())
+        for key, still in list(self.persistence.load_prefix("unsettled/")):
+            vt_orderid = key.partition("/")[2]
+            if still and self._recall(vt_orderid) is not None:
+                self.unsettled.add(vt_orderid)
+            else:
+                self.persistence.delete(key)
         if self.hedged:
             for order in self.orders.orders.values():
                 if self._is_hedged(order.vt_symbol):
                     self.offsets.follow(order)
+
+    def _settle(self, order: OrderData) -> None:
+        """Note whether an ended order still waits for fills, so that a restart knows what it binds."""
+        vt_orderid = order.vt_orderid
+        waits = not order.is_active() and order.traded > self.orders.filled(vt_orderid)
+        if waits != (vt_orderid in self.unsettled):
+            (self.unsettled.add if waits else self.unsettled.discard)(vt_orderid)
+            self.step.rows["unsettled/" + vt_orderid] = waits
 
     def _take_up_hedged(self, contract: ContractData) -> None:
         """Look after a contract that keeps long and short apart, and after the orders of it that were there first."""
@@ -58,14 +65,16 @@ class OmsHedging(OmsPublisher):
         parts = self.offsets.convert(request.vt_orderid.partition(".")[0], request)
         return ((), parts.reason) if isinstance(parts, OffsetRefused) else (parts, "")
 
-    def _place(self, parts: tuple[OrderRequest, ...]) -> None:
-        """Write the parts of a request down in one transaction, then send each."""
+    def _place(self, came: OrderRequest, parts: tuple[OrderRequest, ...]) -> None:
+        """Write the parts of a request down in one step, then send each."""
         now = self.clock.now()
         orders = [order_of(part, now) for part in parts]
-        rows: list[tuple[str, Any]] = [("orders/" + order.vt_orderid, order) for order in orders]
-        for order in orders:
+        for part, order in zip(parts, orders, strict=True):
             self.orders.add(order)
-        self._save([*rows, ("counters/oms", self.ids.last)])
+            if self.keeps:
+                self._note_order(order)
+                one = came if order.vt_orderid == came.vt_orderid else part
+                self.step.rows["requests/" + order.vt_orderid] = request_digest(one)
         for order in orders:
             self._publish_order(order)
             self._bind(order)
@@ -77,6 +86,8 @@ class OmsHedging(OmsPublisher):
         if not self._is_hedged(order.vt_symbol):
             return
         self.offsets.follow(order)
+        if self.keeps:
+            self._settle(order)
         leg = self.offsets.leg_closed_by(order)
         if leg is not None:
             self._publish_position(leg)

@@ -1,31 +1,46 @@
-"""The OMS's life: what it listens to in each of its states, its saves, and how it halts.
+"""The OMS's life: what it listens to in each of its states, its commits, how it halts and how it recovers.
 
 NEW until the stored state is loaded (``load_state``, or by itself before the first message, so that a file is never
-written to by an OMS that has not read it); READY; HALTED for good once it can no longer vouch for its state: a save
-failed, so that memory is ahead of the disk, or a fill cannot be booked.
+written to by an OMS that has not read it); then READY. There are two ways out of READY:
 
-A halted OMS sends and publishes nothing: commands are refused and reports ignored, each with an error in the log;
-``submit`` raises; ``EVENT_ERROR`` has told why; ``close`` does not save. What is on the disk is whole, and a restart
-goes on from there. The step that failed has had no effect.
+* STALLED, where a commit failed (disk full, I/O error). Memory is then ahead of the disk, so nothing of that step has
+  any effect: nothing is acknowledged, sent or published. Cancels still go through; orders and reports are kept. Every
+  second the disk is tried; once it takes a write, the books are read from it anew, the kept reports are folded again,
+  the kept orders are denied (they are too old to be sent), and venues are asked what was missed.
+* HALTED, for good, where the stored state cannot be vouched for (it is damaged), or after ``close``. Commands are
+  refused and reports ignored, each with an error in the log. A restart with a mended or restored file goes on.
+
+A message is folded and noted in a step (``OmsStep``); when the queue has run empty, or the step is large, it is
+committed and its effects are released. Where persistence keeps nothing (a backtest) there is no step to wait for.
 """
 
 from __future__ import annotations
 
 import logging
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
+from foxtrot.core import events
+from foxtrot.core.constants import NS_PER_SECOND
 from foxtrot.core.engine import BaseEngine, EngineOwner
 from foxtrot.core.errors import OmsError
-from foxtrot.core.event_engine import EventEngine, MessageHandler
+from foxtrot.core.event_engine import EventEngine, MessageHandler, Topic
+from foxtrot.core.objects import OrderRequest, TimerData
+from foxtrot.server.engines.oms_step import MAX_FACTS, OmsStep
 from foxtrot.server.persistence import Persistence
 
 Wrap = Callable[[str, MessageHandler], MessageHandler]
 
+RETRY_NS = NS_PER_SECOND
+MAX_KEPT = 100_000
+"""Messages kept while stalled; what comes beyond is told and left to reconciliation."""
+
+_RETRY = "oms.retry"
+
 
 class OmsLife(BaseEngine, ABC):
-    """NEW, READY, HALTED: each state has handlers of its own, so the working ones have nothing to ask.
+    """NEW, READY, STALLED, HALTED: each state has handlers of its own, so the working ones have nothing to ask.
 
     Args:
         main_engine: the owner.
@@ -34,8 +49,10 @@ class OmsLife(BaseEngine, ABC):
 
     Attributes:
         loaded: whether the stored state has been restored.
-        halted: why it has halted; empty while it works.
-        refused: how many messages came after it had halted.
+        halted: why it has halted for good; empty while it works.
+        stalled: why it cannot commit for now; empty while it can.
+        refused: how many messages were neither folded nor kept.
+        commits: how many steps were committed.
     """
 
     def __init__(
@@ -45,9 +62,18 @@ class OmsLife(BaseEngine, ABC):
         self.persistence = persistence
         self.loaded = False
         self.halted = ""
+        self.stalled = ""
         self.refused = 0
+        self.commits = 0
+        self.step = OmsStep()
+        self.keeps = persistence.keeps
+        self._emit: Callable[[tuple[Topic, Any]], None] = event_engine.queue.append
+        self._kept: list[tuple[str, Any]] = []
         self._logger = logging.getLogger("foxtrot.oms")
         self._wired: list[tuple[str, MessageHandler]] = []
+        if self.keeps:
+            self._emit = self.step.effects.append
+            event_engine.add_idle(self.flush)
         self._wire(self._load_first)
 
     @abstractmethod
@@ -56,11 +82,15 @@ class OmsLife(BaseEngine, ABC):
 
     @abstractmethod
     def read_state(self) -> None:
-        """Restore everything from persistence."""
+        """Restore everything from persistence into fresh books."""
 
     @abstractmethod
-    def write_state(self) -> None:
-        """Save everything in one transaction."""
+    def deny_kept(self, request: OrderRequest, reason: str) -> None:
+        """Refuse an order that came while nothing could be saved, unless it is known after all."""
+
+    @abstractmethod
+    def after_recovery(self) -> None:
+        """State is as the disk has it again: find out what was missed."""
 
     # --- wiring ---------------------------------------------------------------------------------------------
 
@@ -72,30 +102,58 @@ class OmsLife(BaseEngine, ABC):
         for topic, handler in self._wired:
             self.event_engine.subscribe(topic, handler)
 
-    def _load_first(self, _topic: str, handler: MessageHandler) -> MessageHandler:
+    def _load_first(self, topic: str, _handler: MessageHandler) -> MessageHandler:
         def load_first(message: Any) -> None:
             self.load_state()
-            handler(message)
+            dict(self._wired)[topic](message)
 
         return load_first
 
-    def _as_it_is(self, _topic: str, handler: MessageHandler) -> MessageHandler:
-        return handler
+    def _ready(self, topic: str, handler: MessageHandler) -> MessageHandler:
+        if not self.keeps:
+            return handler
+        step, keep = self.step, self.step.messages.append
+
+        def in_step(message: Any) -> None:
+            keep((topic, message))
+            handler(message)
+            if len(step.facts) >= MAX_FACTS:
+                self.flush()
+
+        return in_step
+
+    def _keep(self, topic: str, handler: MessageHandler) -> MessageHandler:
+        """While stalled: cancels go through, changes are refused, the rest waits."""
+        if topic == events.COMMAND_CANCEL:
+            return handler
+        if topic == events.COMMAND_MODIFY:
+            return self._refuse(topic, handler)
+
+        def keep(message: Any) -> None:
+            if len(self._kept) < MAX_KEPT:
+                self._kept.append((topic, message))
+            else:
+                self.refused += 1
+                self._log(f"{topic} dropped, {MAX_KEPT} messages wait already: {message}", 40)
+
+        return keep
 
     def _refuse(self, topic: str, _handler: MessageHandler) -> MessageHandler:
         def refuse(message: Any) -> None:
             self.refused += 1
-            self._log(f"{topic} ignored, the OMS is halted ({self.halted}): {message}", 40)
+            why = self.halted or self.stalled
+            self._log(f"{topic} ignored, the OMS is halted ({why}): {message}", 40)
 
         return refuse
 
-    def _halt(self, doing: str, error: Exception) -> OmsError:
+    def _halt(self, doing: str, error: Exception | str) -> OmsError:
         """Stop for good; returns the error to raise, which the event engine logs, counts and publishes."""
         self.halted = self.halted or f"{doing} failed: {error}"
+        self.step.clear()
         self._wire(self._refuse)
         text = (
             f"the OMS is halted: {self.halted}; nothing more is sent or published; mend the cause and restart, "
-            f"the saved state is whole"
+            f"what was visible is saved"
         )
         self._log(text, logging.CRITICAL)
         return OmsError(text)
@@ -104,19 +162,72 @@ class OmsLife(BaseEngine, ABC):
         self._logger.log(level, "%s", msg)
         self.main_engine.write_log(msg, "oms", level)
 
-    # --- state ----------------------------------------------------------------------------------------------
+    # --- commits --------------------------------------------------------------------------------------------
 
-    def _save(self, rows: Sequence[tuple[str, Any]]) -> None:
-        """Save the rows of one step.
+    def flush(self) -> None:
+        """Commit the step, then release its effects; called when the queue has run empty.
 
         Raises:
-            OmsError: they could not be saved; the OMS is halted.
+            OmsError: it could not be committed; the OMS is stalled and nothing of the step has any effect.
         """
+        step = self.step
+        if step.facts or step.rows:
+            try:
+                self.persistence.commit(list(step.rows.items()), step.facts)
+            except Exception as error:
+                raise self._stall(error) from error
+            self.commits += 1
+        released = step.effects[::-1]
+        step.clear()
+        if released:
+            self.event_engine.queue.extendleft(released)
+
+    def _stall(self, error: Exception) -> OmsError:
+        """Nothing can be saved: let no effect out, keep what comes, and try again every second."""
+        names = ", ".join(list(self.step.rows)[:5])
+        self.stalled = f"saving {names} failed: {error}"
+        messages = self.step.messages.copy()
+        self.step.clear()
+        self._wire(self._keep)
+        for topic, message in messages:
+            if topic == events.COMMAND_CANCEL:
+                self.event_engine.put_topic(self.event_engine.topic(topic), message)
+            else:
+                self._kept.append((topic, message))
+        clock = self.event_engine.clock
+        clock.set_interval(_RETRY, RETRY_NS, self._try_to_recover)
+        text = (
+            f"the OMS is halted: {self.stalled}; nothing is acknowledged, sent or published until the disk takes "
+            f"writes again, which is tried every second; cancels go through"
+        )
+        self._log(text, logging.CRITICAL)
+        return OmsError(text)
+
+    def _try_to_recover(self, _timer: TimerData | None = None) -> None:
+        """Go on from what is on the disk, if it takes a write."""
         try:
-            self.persistence.save_many(rows)
-        except Exception as error:
-            names = ", ".join(key for key, _ in rows)
-            raise self._halt(f"saving {names}", error) from error
+            self.persistence.recover()
+            self.read_state()
+        except Exception as error:  # noqa: BLE001 - whatever the disk says: it is told and tried again
+            self.step.clear()
+            self._logger.warning("the OMS is still halted: %s", error)
+            return
+        self.event_engine.clock.cancel_timer(_RETRY)
+        kept, self._kept = self._kept, []
+        reason = f"it came while nothing could be saved ({self.stalled})"
+        self.stalled = ""
+        self._wire(self._ready)
+        self._log(
+            f"the OMS works again: state was read from the disk, {len(kept)} messages were kept", 30
+        )
+        for topic, message in kept:
+            if isinstance(message, OrderRequest):
+                self.deny_kept(message, reason)
+            elif topic not in (events.COMMAND_CANCEL, events.COMMAND_MODIFY):
+                self.event_engine.put_topic(self.event_engine.topic(topic), message)
+        self.after_recovery()
+
+    # --- state ----------------------------------------------------------------------------------------------
 
     def load_state(self) -> None:
         """Restore everything from persistence, once; orders that were in flight come back as UNKNOWN.
@@ -124,7 +235,7 @@ class OmsLife(BaseEngine, ABC):
         It runs by itself before the first message. Call it on the event engine's thread (``MainEngine.start`` does).
 
         Raises:
-            OmsError: a row cannot be read; the OMS is halted.
+            OmsError: the stored state cannot be read or is not to be trusted; the OMS is halted.
         """
         if self.halted:
             raise OmsError(f"the OMS is halted: {self.halted}")
@@ -135,27 +246,16 @@ class OmsLife(BaseEngine, ABC):
         except Exception as error:
             raise self._halt("loading the saved state", error) from error
         self.loaded = True
-        self._wire(self._as_it_is)
-
-    def save_state(self) -> None:
-        """Write everything in one transaction (each step has done so already; this is the last look).
-
-        Raises:
-            OmsError: the OMS is halted, so that memory may be ahead of what was ever visible; or the save failed.
-        """
-        if self.halted:
-            raise OmsError(f"nothing is saved, the OMS is halted: {self.halted}")
-        try:
-            self.write_state()
-        except Exception as error:
-            raise self._halt("the last save", error) from error
+        self._wire(self._ready)
 
     def close(self) -> None:
-        """Save for the last time (unless it never loaded, or has halted) and close the persistence."""
+        """Commit what is left (unless it never loaded, or has halted) and close the persistence."""
         try:
-            if self.loaded and not self.halted:
-                self.save_state()
+            if self.loaded and not self.halted and not self.stalled:
+                self.flush()
         finally:
-            self.halted = self.halted or "it was closed"
+            self.event_engine.clock.cancel_timer(_RETRY)
+            self.event_engine.remove_idle(self.flush)
+            self.halted = self.halted or self.stalled or "it was closed"
             self._wire(self._refuse)
             self.persistence.close()

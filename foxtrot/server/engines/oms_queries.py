@@ -13,14 +13,17 @@ from foxtrot.core.objects import (
     TickData,
     TradeData,
 )
+from foxtrot.server.persistence_query import Page, PageQuery
 
 if TYPE_CHECKING:
     from foxtrot.core.clock import Clock
+    from foxtrot.core.event_engine import EventEngine
     from foxtrot.core.market import MarketRecord, MarketView
     from foxtrot.server.oms.account_manager import AccountManager
     from foxtrot.server.oms.order_manager import OrderManager
     from foxtrot.server.oms.position_manager import PositionManager
     from foxtrot.server.oms.trade_manager import TradeManager
+    from foxtrot.server.persistence import Persistence
 
 
 class OmsQueries:
@@ -36,6 +39,10 @@ class OmsQueries:
     contracts: dict[str, ContractData]
     market: MarketView
     clock: Clock
+    event_engine: EventEngine
+    persistence: Persistence
+    loaded: bool
+    keeps: bool
 
     def get_tick(self, vt_symbol: str) -> TickData | None:
         """The newest tick of an instrument."""
@@ -50,12 +57,34 @@ class OmsQueries:
         return record.last if isinstance(record.last, BarData) else record.bar
 
     def get_order(self, vt_orderid: str) -> OrderData | None:
-        """An order by its id."""
-        return self.orders.orders.get(vt_orderid)
+        """An order by its id, however old; None where it is unknown, or was archived."""
+        order = self.orders.orders.get(vt_orderid)
+        if order is None and self.loaded and self.keeps:
+            return self.event_engine.call(lambda: self.persistence.find_order(vt_orderid))
+        return order
 
     def get_trade(self, vt_tradeid: str) -> TradeData | None:
-        """A fill by its id."""
-        return self.trades.trades.get(vt_tradeid)
+        """A fill by its id, however old; None where it is unknown, or was archived."""
+        trade = self.trades.trades.get(vt_tradeid)
+        if trade is None and self.loaded and self.keeps:
+            return self.event_engine.call(lambda: self.persistence.find_trade(vt_tradeid))
+        return trade
+
+    def orders_page(self, query: PageQuery) -> Page[OrderData]:
+        """A page of all orders ever, by time of submission, strategy or instrument; archived ones are not in it.
+
+        Raises:
+            PersistenceError: the query is malformed, or a row cannot be read.
+        """
+        return self.event_engine.call(lambda: self.persistence.orders_page(query))
+
+    def trades_page(self, query: PageQuery) -> Page[TradeData]:
+        """A page of all fills ever, by time, strategy or instrument; archived ones are not in it.
+
+        Raises:
+            PersistenceError: the query is malformed, or a row cannot be read.
+        """
+        return self.event_engine.call(lambda: self.persistence.trades_page(query))
 
     def get_position(self, vt_positionid: str) -> PositionData | None:
         """A position by its id, ``ADAPTER.vt_symbol.NET`` (or LONG, SHORT)."""
@@ -82,7 +111,10 @@ class OmsQueries:
         return [tick for tick in ticks if tick is not None]
 
     def get_all_orders(self) -> list[OrderData]:
-        """Every order, in order of submission."""
+        """The orders in memory, in order of submission: the active ones, and the last 10,000 closed since the start.
+
+        ``orders_page`` goes through all of them.
+        """
         return list(self.orders.orders.values())
 
     def get_all_active_orders(self, vt_symbol: str = "") -> list[OrderData]:
@@ -91,7 +123,10 @@ class OmsQueries:
         return [order for order in active if not vt_symbol or order.vt_symbol == vt_symbol]
 
     def get_all_trades(self) -> list[TradeData]:
-        """Every fill, in order of arrival."""
+        """The fills in memory, in order of arrival: those of active orders, and the last 10,000 since the start.
+
+        ``trades_page`` goes through all of them.
+        """
         return list(self.trades.trades.values())
 
     def get_all_positions(self) -> list[PositionData]:
@@ -107,9 +142,16 @@ class OmsQueries:
         return list(self.contracts.values())
 
     def last_order_number(self, prefix: str) -> int:
-        """Largest ``n`` among the known order ids ``ADAPTER.prefix-n``; 0 where there is none."""
+        """Largest ``n`` among the known order ids ``ADAPTER.prefix-n``; 0 where there is none.
+
+        Of orders that are not in memory the newest 1,000 of the strategy of that name count.
+        """
+        ids = list(self.orders.orders)
+        if self.keeps:
+            query = PageQuery(strategy=prefix, newest_first=True, limit=1_000)
+            ids += [order.vt_orderid for order in self.orders_page(query).items]
         head = prefix + "-"
-        tails = (vt_orderid.partition(".")[2] for vt_orderid in list(self.orders.orders))
+        tails = (vt_orderid.partition(".")[2] for vt_orderid in ids)
         numbers = (tail.removeprefix(head) for tail in tails if tail.startswith(head))
         return max((int(number) for number in numbers if number.isdecimal()), default=0)
 

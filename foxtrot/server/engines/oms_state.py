@@ -1,84 +1,121 @@
-"""How the OMS's state becomes rows, and rows its state again."""
+"""How rows become the OMS's state again: what is active by index, never all history.
+
+Contracts, accounts, positions and control rows are one per instrument, currency or strategy, so they are few however
+old the file is. Of orders only those are read that can still trade or are UNKNOWN, with their fills; others are
+recalled when a message names them.
+"""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from msgspec import ValidationError, convert
 from msgspec.structs import replace
 
-from foxtrot.core.constants import Direction, Status
-from foxtrot.core.objects import ContractData, OrderData, TradeData, split_vt_id
-from foxtrot.server.oms.order_manager import Fills, add_fill
-from foxtrot.server.oms.position_leg import units_of
+from foxtrot.core.clock import LiveClock
+from foxtrot.core.constants import NS_PER_SECOND, Status
+from foxtrot.core.errors import OmsError, PersistenceError
+from foxtrot.core.objects import ContractData, split_vt_id
+from foxtrot.server.journal.codec import Fact
+from foxtrot.server.journal.facts import Blocked, Counting, Halted, Resumed, Unblocked
+from foxtrot.server.oms.order_manager import add_fill
+from foxtrot.server.oms.reconcile_types import Block
 
 if TYPE_CHECKING:
     from foxtrot.server.engines.oms_engine import OmsEngine
 
-COUNTER = "counters/oms"
 BOOT = "counters/boot"
+COUNTING = "control/counting"
 
-
-def save_state(oms: OmsEngine) -> None:
-    """Write every entity in one transaction."""
-    rows: list[tuple[str, Any]] = [(COUNTER, oms.ids.last)]
-    rows += [("contracts/" + key, contract) for key, contract in oms.contracts.items()]
-    rows += [("orders/" + key, order) for key, order in oms.orders.orders.items()]
-    rows += [("trades/" + key, trade) for key, trade in oms.trades.trades.items()]
-    rows += [("positions/" + key, leg.state()) for key, leg in oms.positions.legs.items()]
-    for adapter, ledger in oms.accounts.ledgers.items():
-        for code in ledger.codes():
-            rows.append((f"accounts/{adapter}.{code}", oms.accounts.state(adapter, code)))
-    oms.persistence.save_many(rows)
+_DIGITS = "0123456789abcdefghijklmnopqrstuvwxyz"
 
 
 def load_state(oms: OmsEngine) -> None:
-    """Restore every entity; what was being submitted at the end is UNKNOWN until the venue says more.
+    """Restore what is active into fresh books; what was in flight at the end is UNKNOWN until the venue says more.
 
     Raises:
-        PersistenceError: a row cannot be read.
+        OmsError: the store is damaged, or behind what it was.
+        PersistenceError: a row cannot be read, or the store takes no writes.
     """
     store = oms.persistence
-    _load_counters(oms)
+    problems = store.problems()
+    if problems:
+        raise OmsError("; ".join(problems))
+    oms._renew()
+    _count_boots(oms)
+    _load_control(oms)
     for _, contract in store.load_prefix_as("contracts/", ContractData):
         oms.contracts[contract.vt_symbol] = contract
     for key, row in store.load_prefix("accounts/"):
         adapter, code = split_vt_id(key.removeprefix("accounts/"))
         oms.accounts.restore(adapter, code, row)
     for key, row in store.load_prefix("positions/"):
-        adapter, rest = split_vt_id(key.removeprefix("positions/"))
-        vt_symbol, _, direction = rest.rpartition(".")
-        oms.instruments.restore(adapter, vt_symbol, units_of(row))
-        oms.positions.leg(adapter, vt_symbol, Direction(direction)).restore(row)
-    fills: dict[str, Fills] = {}
-    for _, trade in sorted(
-        store.load_prefix_as("trades/", TradeData), key=lambda row: (row[1].ts_event, row[0])
-    ):
-        oms.trades.restore(trade)
-        fills[trade.vt_orderid] = add_fill(fills.get(trade.vt_orderid), trade)
-    _load_orders(oms, fills)
+        oms.books.restore_position(key.removeprefix("positions/"), row)
+    _load_orders(oms)
     oms.follow_hedged()
+    step = oms.step
+    if step.facts or step.rows:
+        store.commit(list(step.rows.items()), step.facts)
+        step.clear()
 
 
-def _load_counters(oms: OmsEngine) -> None:
-    """Ids of a later boot have its number in their prefix, so none that was minted and lost is minted again."""
-    boot = int(oms.persistence.load(BOOT) or 0) + 1
+def _count_boots(oms: OmsEngine) -> None:
+    """Ids of a later boot have its number in their prefix, so none that was minted and lost is minted again.
+
+    The number follows the wall clock where there is one: a file that was restored from a backup must not mint again
+    what was minted after the backup was taken.
+    """
+    stored = int(oms.persistence.load(BOOT) or 0)
+    boot = stored + 1
+    if isinstance(oms.clock, LiveClock):
+        boot = max(boot, oms.clock.now() // NS_PER_SECOND)
     oms.persistence.save(BOOT, boot)
-    oms.ids.last = max(oms.ids.last, int(oms.persistence.load(COUNTER) or 0))
-    if boot > 1:
-        oms.ids.prefix = f"oms{boot}"
+    oms.ids.last = 0
+    oms.ids.prefix = "oms" if boot == 1 else f"oms{_in_base_36(boot)}"
 
 
-def _load_orders(oms: OmsEngine, fills: dict[str, Fills]) -> None:
+def _in_base_36(number: int) -> str:
+    text = ""
+    while number:
+        number, digit = divmod(number, 36)
+        text = _DIGITS[digit] + text
+    return text
+
+
+def _load_control(oms: OmsEngine) -> None:
+    """Halts and blocks in force, and how accounts are counted."""
+    counting = Counting(dict(sorted(oms.digits.items())), oms.clock.now())
+    stored: Counting | None = None
+    for key, row in oms.persistence.load_prefix("control/"):
+        try:
+            fact: Fact = convert(row, Fact)
+        except ValidationError as error:
+            raise PersistenceError(f"{oms.persistence}: row {key!r} is damaged: {error}") from error
+        match fact:
+            case Halted(reason, ts, strategy, closing):
+                oms.gate.halt(reason, ts, strategy, closing=closing)
+            case Resumed(_, _, strategy):
+                oms.gate.resume(strategy)
+            case Blocked(adapter, vt_symbol, strategy, reason):
+                oms.gate.block(Block(adapter, vt_symbol, strategy), reason)
+            case Unblocked(adapter, vt_symbol, strategy):
+                oms.gate.unblock(Block(adapter, vt_symbol, strategy))
+            case Counting():
+                stored = fact
+    if oms.keeps and (stored.digits if stored else {}) != counting.digits:
+        oms.step.note(COUNTING, counting, "control", counting)
+
+
+def _load_orders(oms: OmsEngine) -> None:
     """Orders in order of submission; those in flight become UNKNOWN, durably."""
-    unknown: list[tuple[str, OrderData]] = []
-    for key, order in sorted(
-        oms.persistence.load_prefix_as("orders/", OrderData),
-        key=lambda row: (row[1].ts_init, row[0]),
-    ):
-        restored = order
+    for order in oms.persistence.load_active_orders():
+        fills = None
+        for trade in oms.persistence.load_fills(order.vt_orderid):
+            oms.trades.restore(trade)
+            fills = add_fill(fills, trade)
         if order.status is Status.SUBMITTING:
-            restored = replace(order, status=Status.UNKNOWN, reason="in flight when the OMS ended")
-            unknown.append((key, restored))
-        oms.orders.restore(restored, fills.get(order.vt_orderid))
-    if unknown:
-        oms.persistence.save_many(unknown)
+            order = replace(order, status=Status.UNKNOWN, reason="in flight when the OMS ended")  # noqa: PLW2901
+            oms.step.note_order(order)
+        oms.orders.restore(order, fills)
+        if order.status is Status.UNKNOWN:
+            oms.doubtful[order.vt_orderid] = order

@@ -12,11 +12,15 @@ import msgspec
 class Halted(
     msgspec.Struct, frozen=True, array_like=True, gc=False, tag_field="_kind", tag="Halted"
 ):
-    """Trading stopped, of one strategy or (empty) of all; ``reason`` says why. ``ts_event`` (ns UTC) is when."""
+    """Trading stopped, of one strategy or (empty) of all; ``reason`` says why. ``ts_event`` (ns UTC) is when.
+
+    ``closing`` says whether orders that only reduce a position still pass.
+    """
 
     reason: str
     ts_event: int = 0
     strategy: str = ""
+    closing: bool = False
 
 
 class Resumed(

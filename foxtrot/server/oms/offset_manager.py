@@ -103,8 +103,10 @@ class OffsetManager:
         holding.short = self._side(adapter, vt_symbol, SHORT)
         whole = holding.lot.round
         for vt_orderid in list(self._followed.get((adapter, vt_symbol), ())):
-            order = self._orders.orders[vt_orderid]
-            order = replace(order, volume=whole(order.volume), traded=whole(order.traded))
+            known = self._orders.orders.get(vt_orderid)
+            if known is None:
+                continue  # closed long ago, and forgotten
+            order = replace(known, volume=whole(known.volume), traded=whole(known.traded))
             filled = whole(self._orders.filled(vt_orderid))
             status = Status.PARTTRADED  # first as it was when its last fill came ...
             holding.apply_order(replace(order, status=status, traded=filled), restored=True)
@@ -137,5 +139,6 @@ class OffsetManager:
     def _forget_done(self, adapter: str, vt_symbol: str) -> None:
         followed = self._followed.get((adapter, vt_symbol), {})
         for vt_orderid in list(followed):
-            if not self._binds(self._orders.orders[vt_orderid]):
+            known = self._orders.orders.get(vt_orderid)
+            if known is None or not self._binds(known):
                 del followed[vt_orderid]

@@ -179,6 +179,11 @@ class OrderManager:
         self._store(denied)
         return denied
 
+    def forget(self, vt_orderid: str) -> None:
+        """Drop a closed order from memory; ``restore`` takes it up again."""
+        self.orders.pop(vt_orderid, None)
+        self._fills.pop(vt_orderid, None)
+
     def filled(self, vt_orderid: str) -> float:
         """Sum of the fills folded into an order, in units."""
         fills = self._fills.get(vt_orderid)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from hashlib import blake2b
 from math import isfinite
 
+from msgspec import msgpack
 from msgspec.structs import replace
 
 from foxtrot.core.constants import Status, VolumeMode
@@ -12,6 +14,8 @@ from foxtrot.core.objects import OrderData, OrderRequest
 
 SUBMITTING = Status.SUBMITTING
 UNITS = VolumeMode.UNITS
+
+_ENCODE = msgpack.Encoder().encode
 
 
 def check_id(request: OrderRequest) -> str:
@@ -64,3 +68,8 @@ def order_of(request: OrderRequest, now: int) -> OrderData:
         "",
         request.account,
     )
+
+
+def request_digest(request: OrderRequest) -> str:
+    """What tells one request from another under the same id (16 hexadecimal digits)."""
+    return blake2b(_ENCODE(request), digest_size=8).hexdigest()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from foxtrot.core import events
@@ -22,10 +22,17 @@ class FailingPersistence(MemoryPersistence):
         super().__init__(rows)
         self.failing = False
 
-    def save_many(self, items: Iterable[tuple[str, Any]]) -> None:
+    def commit(
+        self, rows: Sequence[tuple[str, Any]], facts: Sequence[tuple[str, Any]] = ()
+    ) -> None:
         if self.failing:
             raise PersistenceError("the disk is full")
-        super().save_many(items)
+        super().commit(rows, facts)
+
+    def save(self, key: str, data: Any) -> None:
+        if self.failing:
+            raise PersistenceError("the disk is full")
+        super().save(key, data)
 
 
 class Desk:
@@ -56,6 +63,10 @@ class Desk:
 
     def drain(self) -> None:
         self.event_engine.drain()
+
+    def wait(self, seconds: float = 1.0) -> None:
+        """Let time pass."""
+        self.event_engine.advance(self.clock.now() + int(seconds * 1e9))
 
     def of(self, topic: str) -> list[Any]:
         """What was published under a topic, bare or suffixed."""

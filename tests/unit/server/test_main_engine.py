@@ -28,6 +28,7 @@ from foxtrot.core.objects import (
 )
 from foxtrot.server.main_engine import MainEngine
 from foxtrot.server.persistence import MemoryPersistence, SqlitePersistence
+from foxtrot.server.persistence_query import PageQuery
 from foxtrot.simulation.exchange import AccountSettings
 from foxtrot.strategy import Strategy
 from foxtrot.strategy.host import StrategyState
@@ -191,7 +192,7 @@ def test_it_can_be_ended_by_a_handler(tmp_path: Path) -> None:
 def test_a_state_that_cannot_be_read_stops_the_start(tmp_path: Path) -> None:
     file = tmp_path / "oms.db"
     with SqlitePersistence(file) as store:
-        store.save("orders/SIM.1", "not an order")
+        store.save("contracts/A.LOCAL", "not a contract")
     main = MainEngine(persistence=SqlitePersistence(file))
     with pytest.raises(OmsError, match="loading the saved state failed"):
         main.start()
@@ -259,14 +260,15 @@ def test_a_strategy_runs_live_on_the_event_engines_thread_and_its_fills_survive(
     assert main.event_engine.errors == 0
 
     again, adapter = live(file)
-    assert [o.status for o in again.get_all_orders()] == [Status.ALLTRADED]
+    assert [o.status for o in again.oms.orders_page(PageQuery()).items] == [Status.ALLTRADED]
     assert again.get_all_positions()[0].volume == 1.0
     again.add_strategy(BuyOnce, "once", "TEST.LOCAL")
     again.strategies.start_strategy("once")
     now = time.time_ns()
     adapter.on_bar(make_bar(102.0, ts_open=now - 10, length=10))
-    wait_until(lambda: len(again.get_all_orders()) == 2)
-    assert [o.vt_orderid for o in again.get_all_orders()] == ["SIM.once-1", "SIM.once-2"]
+    wait_until(again.get_all_orders)
+    ids = [o.vt_orderid for o in again.oms.orders_page(PageQuery()).items]
+    assert ids == ["SIM.once-1", "SIM.once-2"]
     again.close()
 
 

@@ -349,48 +349,77 @@ def test_a_contract_that_cannot_be_booked_denies_orders_or_is_not_taken_up(desk:
 # --- durable before visible, or halted ----------------------------------------------------------------------
 
 
-def test_an_order_that_cannot_be_saved_is_neither_published_nor_sent_and_halts_the_oms() -> None:
+def test_an_order_that_cannot_be_saved_is_neither_published_nor_sent_and_is_denied_later() -> None:
     store = FailingPersistence()
     desk = Desk(store)
     store.failing = True
-    desk.send()
+    lost = desk.send()
 
     assert desk.orders == desk.venue.sent == []
-    assert "the OMS is halted: saving orders/SIM.oms-1, counters/oms failed" in desk.errors[0]
-    assert "the disk is full" in desk.oms.halted
-
-    store.failing = False  # too late: memory is ahead of the disk
+    assert f"the OMS is halted: saving orders/{lost}" in desk.errors[0]
+    assert "the disk is full" in desk.oms.stalled
     with pytest.raises(OmsError, match=r"order refused, the OMS is halted: .*the disk is full"):
         desk.send()
     desk.event_engine.put(Event(events.COMMAND_ORDER, make_order_request(vt_orderid="SIM.x")))
-    desk.drain()
-    assert (desk.orders, desk.venue.sent, desk.oms.refused) == ([], [], 1)
-    assert "cOrder ignored, the OMS is halted" in desk.logs
+    desk.wait(5)
+    assert desk.orders == desk.venue.sent == []
+
+    store.failing = False
+    desk.wait(1)
+    assert [(o.vt_orderid, o.status) for o in desk.orders] == [
+        (lost, Status.DENIED),
+        ("SIM.x", Status.DENIED),
+    ]
+    assert "it came while nothing could be saved" in desk.orders[0].reason
+    assert desk.venue.sent == []
+    again = desk.send()
+    assert [request.vt_orderid for request in desk.venue.sent] == [again]
 
 
-def test_a_fill_that_cannot_be_saved_is_not_published_and_reports_are_ignored_from_then_on() -> (
-    None
-):
+def test_reports_that_cannot_be_saved_are_kept_and_folded_once_when_the_disk_works_again() -> None:
     store = FailingPersistence()
     desk = Desk(store)
     vt_orderid = desk.send(volume=10.0)
     seen = len(desk.orders)
     store.failing = True
-    desk.fill(vt_orderid, 4.0)
-    store.failing = False
+    first = desk.fill(vt_orderid, 4.0)
+    desk.venue.on_trade(first)
     desk.fill(vt_orderid, 6.0)
-    desk.venue.report(vt_orderid, Status.CANCELLED)
     desk.venue.on_account(make_account())
     desk.drain()
-
     assert desk.trades == desk.of(events.EVENT_POSITION) == desk.of(events.EVENT_ACCOUNT) == []
     assert len(desk.orders) == seen
-    assert desk.oms.refused == 3
     assert list(store.keys("trades/")) == []
+
+    store.failing = False
+    desk.wait(1)
+    assert [trade.volume for trade in desk.trades] == [4.0, 6.0]
+    assert len(list(store.keys("trades/"))) == 2
+    order = desk.main.get_order(vt_orderid)
+    assert order is not None
+    assert (order.status, order.traded) == (Status.ALLTRADED, 10.0)
+    assert desk.oms.duplicates == 1
+
+
+def test_while_nothing_can_be_saved_cancels_go_through_and_changes_do_not() -> None:
+    store = FailingPersistence()
+    desk = Desk(store)
+    vt_orderid = desk.send(volume=10.0)
+    desk.venue.report(vt_orderid, Status.NOTTRADED)
+    desk.drain()
+    store.failing = True
+    desk.main.cancel_order(CancelRequest(vt_orderid))  # in the step that fails
+    desk.send()
+    desk.main.cancel_order(CancelRequest(vt_orderid))
+    desk.main.modify_order(ModifyRequest(vt_orderid, volume=5.0))
+    desk.drain()
+    assert len(desk.venue.cancelled) == 2
+    assert desk.venue.modified == []
+    assert "cModify ignored, the OMS is halted" in desk.logs
 
 
 @pytest.mark.parametrize("kind", ["order", "position", "account", "contract"])
-def test_any_report_that_cannot_be_saved_halts(kind: str) -> None:
+def test_any_report_that_cannot_be_saved_stalls(kind: str) -> None:
     store = FailingPersistence()
     desk = Desk(store)
     vt_orderid = desk.send()
@@ -405,7 +434,7 @@ def test_any_report_that_cannot_be_saved_halts(kind: str) -> None:
     else:
         desk.venue.on_contract(make_contract(name="new"))
     desk.drain()
-    assert desk.oms.halted
+    assert desk.oms.stalled
     topics = {event.type for event in desk.published[before:]}
     assert topics <= {f"r{kind.capitalize()}", events.EVENT_ERROR, events.EVENT_LOG}
 
@@ -413,7 +442,7 @@ def test_any_report_that_cannot_be_saved_halts(kind: str) -> None:
 @pytest.mark.parametrize(
     "bad", [{"volume": 0.5}, {"volume": 0.0}, {"price": nan}, {"price": inf}, {"commission": nan}]
 )
-def test_a_fill_that_cannot_be_booked_halts_and_leaves_no_trace(
+def test_a_fill_that_cannot_be_booked_leaves_no_trace_and_blocks_its_instrument(
     desk: Desk, bad: dict[str, float]
 ) -> None:
     vt_orderid = desk.send(volume=10.0)
@@ -422,12 +451,15 @@ def test_a_fill_that_cannot_be_booked_halts_and_leaves_no_trace(
     values = {"volume": 1.0, "price": 100.0} | bad
     desk.fill(vt_orderid, **values)
 
-    assert "booking the fill TradeData(vt_tradeid='SIM.2'" in desk.oms.halted
+    assert "booking the fill TradeData(vt_tradeid='SIM.2'" in desk.errors[0]
     after = (desk.main.get_all_orders(), desk.main.get_all_trades(), desk.main.get_all_positions())
     assert after == before
+    denied = desk.main.get_order(desk.send(volume=1.0))
+    assert denied is not None
+    assert "the fill SIM.2 cannot be booked" in denied.reason
 
 
-def test_a_halted_oms_saves_nothing_at_its_end_and_a_restart_finds_what_was_visible() -> None:
+def test_an_oms_that_ends_stalled_saves_nothing_and_a_restart_finds_what_was_visible() -> None:
     rows: dict[str, Any] = {}
     store = FailingPersistence(rows)
     desk = Desk(store)
@@ -435,10 +467,6 @@ def test_a_halted_oms_saves_nothing_at_its_end_and_a_restart_finds_what_was_visi
     store.failing = True
     lost = desk.send()
     store.failing = False
-    with pytest.raises(OmsError, match="nothing is saved"):
-        desk.oms.save_state()
-    with pytest.raises(OmsError, match="halted"):
-        desk.oms.load_state()
     desk.main.close()
 
     again = Desk(FailingPersistence(rows))
@@ -451,9 +479,11 @@ def test_a_last_save_that_fails_is_logged_and_the_store_closed_all_the_same(
 ) -> None:
     store = FailingPersistence()
     desk = Desk(store)
+    desk.venue.on_account(make_account())
+    desk.oms.on_account_report(make_account())
     store.failing = True
     desk.main.close()
-    assert "closing oms failed" in caplog.text
+    assert "the disk is full" in caplog.text
     assert store._closed
 
 

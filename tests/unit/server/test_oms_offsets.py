@@ -287,7 +287,7 @@ def test_parts_that_cannot_be_saved_are_not_sent() -> None:
     store.failing = True
     send(desk, 2.0)
     assert desk.venue.sent == []
-    assert "saving orders/" in desk.oms.halted
+    assert "saving orders/" in desk.oms.stalled
 
 
 # --- days, venues and restarts ----------------------------------------------------------------------------

@@ -8,8 +8,8 @@ import pytest
 
 from foxtrot.core.constants import Offset, Status
 from foxtrot.core.errors import OmsError
-from foxtrot.core.objects import OrderData
 from foxtrot.server.persistence import SqlitePersistence
+from foxtrot.server.persistence_query import PageQuery
 from foxtrot.testing import make_account, make_contract, make_order_request, make_trade
 from tests.unit.server.oms_desk import Desk
 
@@ -51,11 +51,11 @@ def test_everything_is_there_again(file: Path, close: bool) -> None:
     new = start(file)
     new.oms.load_state()
 
-    def orders(desk: Desk) -> dict[str, OrderData]:
-        return {order.vt_orderid: order for order in desk.main.get_all_orders()}
-
-    before, after = orders(old), orders(new)
-    assert list(before) == list(after)
+    before = {order.vt_orderid: order for order in old.main.get_all_orders()}
+    pages = new.oms.orders_page(PageQuery()).items
+    after = {order.vt_orderid: order for order in pages}
+    assert after.keys() == before.keys()
+    assert all(new.main.get_order(key) == order for key, order in after.items())
     in_flight = "SIM.oms-4"
     assert before.pop(in_flight).status is Status.SUBMITTING
     unknown = after.pop(in_flight)
@@ -63,7 +63,8 @@ def test_everything_is_there_again(file: Path, close: bool) -> None:
     assert after == before
     active = [order.vt_orderid for order in new.main.get_all_active_orders()]
     assert active == ["SIM.oms-2", "SIM.oms-3", "SIM.oms-4"]
-    assert new.main.get_all_trades() == old.main.get_all_trades()
+    assert new.oms.trades_page(PageQuery()).items == old.main.get_all_trades()
+    assert [trade.vt_orderid for trade in new.main.get_all_trades()] == ["SIM.oms-3"]
     assert new.main.get_all_positions() == sorted(
         old.main.get_all_positions(), key=lambda p: p.vt_positionid
     )
@@ -127,8 +128,7 @@ def test_an_oms_that_never_read_its_file_leaves_it_alone(file: Path) -> None:
 
     new = start(file)
     new.oms.load_state()
-    assert new.oms.ids.last == 5
-    assert len(new.main.get_all_orders()) == 5
+    assert len(new.oms.orders_page(PageQuery()).items) == 5
     new.main.close()
 
 
@@ -136,7 +136,7 @@ def test_loading_twice_is_loading_once(file: Path) -> None:
     first_life(file, close=True)
     new = start(file)
     new.oms.load_state()
-    vt_orderid = new.send(volume=1.0)
+    vt_orderid = new.send(volume=1.0, strategy="other")
     new.oms.load_state()
     assert new.main.get_order(vt_orderid).status is Status.SUBMITTING  # type: ignore[union-attr]
     new.main.close()
@@ -145,9 +145,9 @@ def test_loading_twice_is_loading_once(file: Path) -> None:
 def test_a_damaged_row_halts_the_oms_and_nothing_is_overwritten(file: Path) -> None:
     first_life(file, close=True)
     with SqlitePersistence(file) as store:
-        store.save("trades/SIM.1", ["Bar", "not a trade"])
+        store.save("orders/SIM.oms-3", ["Bar", "not an order"])
     new = start(file)
-    with pytest.raises(OmsError, match=r"loading the saved state failed.*trades/SIM\.1"):
+    with pytest.raises(OmsError, match=r"loading the saved state failed.*orders/SIM\.oms-3"):
         new.oms.load_state()
     new.main.close()
     with SqlitePersistence(file) as store:

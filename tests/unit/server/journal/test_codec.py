@@ -53,7 +53,7 @@ def test_a_fact_comes_back_as_itself_with_its_time_and_kind(fact: object) -> Non
 
 
 def test_every_fact_has_its_own_kind() -> None:
-    assert len(FACT_TYPES) == 13
+    assert len(FACT_TYPES) == 14
     assert {type(fact) for fact in FACTS} <= set(FACT_TYPES.values())
 
 
