@@ -58,7 +58,10 @@ def held() -> Resources:
 
 def _children() -> Iterator[int]:
     for path in Path("/proc/self/task").glob("*/children"):
-        yield from map(int, path.read_text().split())
+        try:
+            yield from map(int, path.read_text().split())
+        except FileNotFoundError:
+            continue  # the thread has ended meanwhile
 
 
 def _descriptors() -> Iterator[tuple[int, str]]:

@@ -9,16 +9,19 @@ from types import TracebackType
 
 from foxtrot.core.errors import FoxtrotError, StrategyError
 
-__all__ = ["BAD_INPUT", "FAILED", "FAULT", "INTERRUPTED", "exit_code", "user_traceback"]
+__all__ = ["BAD_INPUT", "FAILED", "FAULT", "INTERRUPTED", "IN_USE", "exit_code", "user_traceback"]
 
 FAILED = 1
-"""The work was done and came to a bad end: a strategy raised, or the data checked has errors."""
+"""The work was done and came to a bad end: a strategy raised, or what was checked has errors."""
 
 BAD_INPUT = 2
 """Something that was given is wrong: an option, a settings file, a data file."""
 
 FAULT = 70
 """An error that nobody foresaw: a fault of Foxtrot itself (EX_SOFTWARE of sysexits)."""
+
+IN_USE = 75
+"""Another process has the database open; try again later (EX_TEMPFAIL of sysexits)."""
 
 INTERRUPTED = 130
 """Stopped by the user (128 + SIGINT)."""
@@ -27,12 +30,12 @@ _OWN = Path(__file__).resolve().parents[1]
 
 
 def exit_code(error: BaseException) -> int:
-    """The exit code that an error leads to."""
+    """The exit code that an error leads to; an error of ours may carry its own as ``exit_code``."""
     match error:
         case StrategyError():
             return FAILED
         case FoxtrotError():
-            return BAD_INPUT
+            return int(getattr(error, "exit_code", BAD_INPUT))
         case KeyboardInterrupt():
             return INTERRUPTED
         case _:

@@ -256,7 +256,7 @@ class Installation(Struct, frozen=True, kw_only=True):
         """
         return ipc_endpoint(self.run / "sockets", f"{service}.{kind}")
 
-    def folder(self, name: Literal["state", "logs", "recordings", "backups"]) -> Path:
+    def folder(self, name: Literal["state", "logs", "recordings"]) -> Path:
         """A folder of the run folder, made and private.
 
         Raises:

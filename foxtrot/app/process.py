@@ -19,7 +19,6 @@ import contextlib
 import logging
 import os
 import signal
-import time
 from collections.abc import Callable
 from pathlib import Path
 from types import FrameType
@@ -313,7 +312,7 @@ def next_epoch(path: Path) -> int:
             ValueError,
         ):  # new, or torn by a loss of power: the clock is ahead of it
             last = 0
-        epoch = max(last + 1, time.time_ns() // NS_PER_SECOND)
+        epoch = max(last + 1, LiveClock().now() // NS_PER_SECOND)
         partial = path.with_name(path.name + ".new")
         fd = os.open(partial, os.O_CREAT | os.O_TRUNC | os.O_WRONLY | os.O_CLOEXEC, 0o600)
         try:

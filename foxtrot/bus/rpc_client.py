@@ -51,9 +51,7 @@ logger = logging.getLogger("foxtrot.bus.rpc_client")
 
 DEFAULT_TIMEOUT = 5 * NS_PER_SECOND
 _SOON = 10_000_000  # ns until a server that is away, or a full pipe, is tried again
-_FINISHED = (
-    10_000  # ids of past requests that are remembered, to tell a late reply from a strange one
-)
+_FINISHED = 10_000  # ids of past requests, kept to tell a late reply from a strange one
 _REOPEN = NS_PER_SECOND  # at most once in so many ns
 
 
@@ -288,14 +286,12 @@ class RpcClient:
             return
         self._alarm = self._heap[0][0]
         delay = max(0, self._alarm - self._clock.monotonic())
-        self._clock.set_timer(self._timer, self._clock.now() + delay, self._on_timer)
+        self._clock.set_timer(self._timer, self._clock.now() + delay, self._look)
 
-    def _on_timer(self, _timer: TimerData) -> None:
-        self._alarm = NEVER
-        self._look()
-
-    def _look(self) -> None:
+    def _look(self, timer: TimerData | None = None) -> None:
         """Send again what is due, and give up what is out of time."""
+        if timer is not None:
+            self._alarm = NEVER
         now = self._clock.monotonic()
         silent = False
         while self._heap and self._heap[0][0] <= now:
@@ -372,16 +368,8 @@ class RpcClient:
         except FrameError as error:
             self._give_up(reply.id, f"the reply cannot be read here: {error}")
             return
-        answer = Answer(
-            reply.id,
-            entry.method,
-            reply.ok,
-            body,
-            reply.error_code,
-            reply.error_text,
-            envelope.source,
-            envelope.epoch,
-        )
+        told = (reply.ok, body, reply.error_code, reply.error_text)
+        answer = Answer(reply.id, entry.method, *told, envelope.source, envelope.epoch)
         self._finish(reply.id, entry, answer, timed_out=False)
 
     def _count_late(self, id_: str) -> None:

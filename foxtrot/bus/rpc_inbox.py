@@ -111,6 +111,11 @@ class ReliableReceiver:
             name: Received(source.committed, source.epoch) for name, source in self._sources.items()
         }
 
+    def epoch(self, source: str) -> int:
+        """Boot counter of a source as it was heard last; 0 where it is unknown."""
+        known = self._sources.get(source)
+        return 0 if known is None else known.epoch
+
     def commit(self, rows: Mapping[str, Received]) -> None:
         """Acknowledge what ``uncommitted`` gave, after it has become durable.
 

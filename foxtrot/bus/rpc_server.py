@@ -136,8 +136,7 @@ class RpcServer:
         Raises:
             BusError: the method has a handler already.
         """
-        if method in self._methods or method in self._receivers:
-            raise BusError(f"method {method!r} has a handler already")
+        self._check_free(method)
         types = tuple(type(None) if body is None else body for body in bodies)
         self._methods[method] = Method(handler, types, keep)
 
@@ -148,10 +147,13 @@ class RpcServer:
             BusError: the topic is taken.
         """
         topic = receiver.topic
-        if topic in self._methods or topic in self._receivers:
-            raise BusError(f"topic {topic!r} has a handler already")
+        self._check_free(topic)
         self._receivers[topic] = receiver
         receiver.attach(self._bodies, lambda source, ack: self._acknowledge(topic, source, ack))
+
+    def _check_free(self, topic: str) -> None:
+        if topic in self._methods or topic in self._receivers:
+            raise BusError(f"{topic!r} has a handler already")
 
     def attach(self, loop: SocketLoop) -> None:
         """Be served by a poll loop, until ``close``."""
@@ -190,8 +192,7 @@ class RpcServer:
         """Handle what has arrived, up to a batch; the poll loop calls it while there is more."""
         if self.socket.closed:
             return
-        # A look that finds nothing costs as much as a request. Who asks one at a time is spared it, seven times in
-        # eight: the poll tells of more. benchmarks/bus_rpc.py shows it.
+        # A look in vain costs as much as a request (benchmarks/bus_rpc.py); the poll tells of more just as well.
         self._polls += 1
         limit = self._limits.batch if self._busy or not self._polls % 8 else 1
         taken = 0
@@ -239,8 +240,8 @@ class RpcServer:
         elif type(message) in (Reply, Ack, ReportAck):
             self.counters["echoes"] += 1  # answering an answer could go on for ever
         else:
-            text = f"{type(message).__name__} is no request"
-            self._bad(peer, topic, FrameError(RpcCode.WRONG_KIND, text), frame)
+            wrong = FrameError(RpcCode.WRONG_KIND, f"{type(message).__name__} is no request")
+            self._bad(peer, topic, wrong, frame)
 
     def _bad(self, peer: Peer, topic: str, error: FrameError, frame: bytes) -> None:
         self.quarantine.add(frame, error, self._clock.now())
@@ -268,13 +269,10 @@ class RpcServer:
         try:
             body = self._bodies.decode(request.body)
         except FrameError as error:
-            self._refuse(peer, topic, request, RpcCode.WRONG_BODY, str(error))
-            return
+            return self._refuse(peer, topic, request, RpcCode.WRONG_BODY, str(error))
         if method.bodies and not isinstance(body, method.bodies):
-            wanted = " or ".join(type_.__name__ for type_ in method.bodies)
-            text = f"{request.method} takes {wanted}, not {type(body).__name__}"
-            self._refuse(peer, topic, request, RpcCode.WRONG_BODY, text)
-            return
+            text = f"{topic} does not take {type(body).__name__}"
+            return self._refuse(peer, topic, request, RpcCode.WRONG_BODY, text)
         call = Call(key, request.method, digest, peer, self._clock.monotonic())
         call.keep = method.keep
         if not self._calls.begin(call):
@@ -309,9 +307,8 @@ class RpcServer:
             promised.append(Pending(self, call))
             return promised[-1]
 
-        incoming = Incoming(
-            call.key[1], call.method, body, call.key[0], envelope.epoch, envelope.ts
-        )
+        source, id_ = call.key
+        incoming = Incoming(id_, call.method, body, source, envelope.epoch, envelope.ts)
         try:
             result = method.handler(incoming, reply_later)
         except RpcError as error:
@@ -328,10 +325,8 @@ class RpcServer:
 
     def settle(self, call: Call, reply: Reply) -> None:
         """Keep and send the reply of a call that has none; for ``Pending``."""
-        if call.reply is not None:
-            return
-        self._calls.finish(call, reply)
-        if not self.socket.closed:
+        if call.reply is None:
+            self._calls.finish(call, reply)
             self._send(call.peer, call.method, reply)
 
     def success(self, call: Call, body: msgspec.Struct | None) -> Reply:
@@ -354,14 +349,16 @@ class RpcServer:
         return refusal(call.key[1], RpcCode.HANDLER_ERROR, text)
 
     def _send(self, peer: Peer, topic: str, message: msgspec.Struct) -> None:
-        now = self._clock.now()
+        if self.socket.closed:
+            return
         try:
+            now = self._clock.now()
             frame = self._codec.encode(topic, self.source, self.epoch, 0, now, message)
         except FrameError as error:
             self._log_once(topic, error)
             return
-        parts = (peer.identity, b"", frame) if peer.delimited else (peer.identity, frame)
-        self._queues.send(parts, self._clock.monotonic())
+        parts = (b"", frame) if peer.delimited else (frame,)
+        self._queues.send((peer.identity, *parts), self._clock.monotonic())
         self._arm()
 
     def _flush(self) -> None:
@@ -399,5 +396,5 @@ class RpcServer:
 
     def _acknowledge(self, topic: str, source: str, ack: ReportAck) -> None:
         peer = self._senders.get((topic, source))
-        if peer is not None and not self.socket.closed:
+        if peer is not None:
             self._send(peer, topic, ack)

@@ -10,13 +10,13 @@ from typing import Annotated
 
 import typer
 
-from foxtrot.cli import backtest, data
+from foxtrot.cli import backtest, data, oms
 
 __all__ = ["app", "main"]
 
 _EPILOG = (
-    "Exit codes: 0 all is well · 1 a strategy failed, or checked data has errors · "
-    "2 wrong input · 70 a fault of Foxtrot · 130 interrupted"
+    "Exit codes: 0 all is well · 1 a strategy failed, or what was checked has errors · "
+    "2 wrong input · 70 a fault of Foxtrot · 75 the database is in use · 130 interrupted"
 )
 
 app = typer.Typer(
@@ -30,6 +30,7 @@ app = typer.Typer(
 )
 app.command("backtest", epilog=_EPILOG)(backtest.backtest)
 app.add_typer(data.app, name="data")
+app.add_typer(oms.app, name="oms")
 
 
 def _show_version(wanted: bool) -> None:

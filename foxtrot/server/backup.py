@@ -4,7 +4,8 @@ Invariants:
 
 * A copy is made page by page through the owner's own connection, a step between two batches of work, and shows one
   moment: the last step's. What is committed meanwhile goes into it.
-* A copy gets its name only after it reached the disk and was checked: structure, and the whole chain of the journal.
+* A copy gets its name only after it reached the disk and was checked: structure, the whole chain of the journal, and
+  the rows that trading relies on.
 * ``restore`` checks first, deletes nothing (what was there becomes ``<file>.damaged-<n>``), and may be cut short at any
   point: it is run again, and until then the database is not opened.
 """
@@ -29,12 +30,14 @@ from foxtrot.server.persistence_connection import DAMAGED, FAILURES
 from foxtrot.server.persistence_files import (
     COMPANIONS,
     RESTORING,
+    mark_of,
     prepare,
     put_in_place,
     sync_folder,
 )
 from foxtrot.server.persistence_lock import OwnerLock
 from foxtrot.server.persistence_schema import check_schema
+from foxtrot.server.persistence_seal import StateSeal
 from foxtrot.server.persistence_sqlite import SqlitePersistence
 
 PAGES = 64
@@ -297,6 +300,8 @@ def _check_content(db: sqlite3.Connection, path: Path) -> JournalHead:
             f"{path}: its journal is broken at row {report.broken_seq}: {report.detail}; "
             f"use another backup"
         )
+    if version > 2 and (problem := StateSeal(execute).check()):
+        raise PersistenceError(f"{path}: {problem}; use another backup")
     return Journal(execute, lambda *_: None).stored_head()
 
 
@@ -327,7 +332,7 @@ def restore(backup: Path, db_path: Path, *, lock_timeout: float = 0.0) -> Restor
 
 
 def _restore(backup: Path, path: Path, head: JournalHead) -> RestoreReport:
-    mark = HighWaterFile(path.with_name(f"{path.name}.hwm"))
+    mark = HighWaterFile(mark_of(path))
     state, marked, _ = mark.read()
     coming = path.with_name(path.name + RESTORING)
     partial = coming.with_name(f"{coming.name}.partial")

@@ -208,6 +208,15 @@ class Persistence(ABC):
         found = [trade for trade in trades if trade.vt_orderid == vt_orderid]
         return sorted(found, key=lambda trade: (trade.ts_event, trade.vt_tradeid))
 
+    def load_active_fills(self) -> dict[str, list[TradeData]]:
+        """The fills of the orders of ``load_active_orders`` by order, each list in order of time; none: no entry.
+
+        Raises:
+            PersistenceError: a row cannot be read.
+        """
+        found = {o.vt_orderid: self.load_fills(o.vt_orderid) for o in self.load_active_orders()}
+        return {vt_orderid: fills for vt_orderid, fills in found.items() if fills}
+
     def find_order(self, vt_orderid: str) -> OrderData | None:
         """An order by its id; None where it is unknown, or was archived (``is_archived``)."""
         return self.load_as(f"orders/{vt_orderid}", OrderData)

@@ -70,6 +70,32 @@ def decode_as(where: str, key: str, text: bytes | str, type_: type[T]) -> T:
     return row
 
 
+def checked_key(key: str) -> str:
+    """The key.
+
+    Raises:
+        PersistenceError: it is empty, or no text that can be stored.
+    """
+    if not key or "\0" in key:
+        raise PersistenceError(f"key {key!r} must be text, not empty and without NUL")
+    try:
+        key.encode()
+    except UnicodeEncodeError as error:
+        raise PersistenceError(f"key {key!r} is not Unicode text: {error}") from error
+    return key
+
+
+def after_prefix(prefix: str) -> str | bytes:
+    """The least text after all that begin with ``prefix``; where there is none, bytes, which SQLite sorts behind it."""
+    head = prefix.rstrip("\U0010ffff")
+    if not head:
+        return b""
+    following = ord(head[-1]) + 1
+    if following == 0xD800:  # surrogates are no characters
+        following = 0xE000
+    return head[:-1] + chr(following)
+
+
 def _damaged(where: str, key: str, kind: str, error: Exception) -> PersistenceError:
     return PersistenceError(
         f"{where}: row {key!r} is not a valid {kind}: {error}; it was changed by hand or written by "

@@ -15,6 +15,11 @@ RESTORING = ".restoring"
 """End of the name of a restored copy that is about to take the database's place."""
 
 
+def mark_of(path: Path) -> Path:
+    """The file of the high-water mark beside a database."""
+    return path.with_name(f"{path.name}.hwm")
+
+
 def prepare(path: Path) -> Path:
     """Make the parent folder if just that one is missing; return the path with links followed.
 

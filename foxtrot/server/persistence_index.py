@@ -38,6 +38,12 @@ _FILLS = (
     "SELECT t.vt_tradeid, s.value FROM trade_index t INDEXED BY trade_by_order "
     "LEFT JOIN oms_state s ON s.key = 'trades/' || t.vt_tradeid WHERE t.vt_orderid = ?"
 )
+_ACTIVE_FILLS = (
+    "SELECT a.vt_orderid, t.vt_tradeid, s.value FROM (SELECT vt_orderid FROM active_orders WHERE vt_orderid > ? "
+    "ORDER BY vt_orderid LIMIT ?) a LEFT JOIN trade_index t INDEXED BY trade_by_order "
+    "ON t.vt_orderid = a.vt_orderid LEFT JOIN oms_state s ON s.key = 'trades/' || t.vt_tradeid "
+    "ORDER BY a.vt_orderid"
+)
 _IS_ARCHIVED = "SELECT 1 FROM archived_ids WHERE kind = ? AND id = ?"
 
 _KNOWS_ORDER = (
@@ -119,6 +125,21 @@ def load_fills(execute: Execute, where: str, vt_orderid: str) -> list[TradeData]
     rows = execute(_FILLS, (vt_orderid,), f"loading of the fills of {vt_orderid!r}")
     found = [_row(where, "trades/", vt_id, text, TradeData) for vt_id, text in rows]
     found.sort(key=lambda trade: (trade.ts_event, trade.vt_tradeid))
+    return found
+
+
+def load_active_fills(execute: Execute, where: str) -> dict[str, list[TradeData]]:
+    """The fills of working orders by order, each list in order of time; orders without fills are not in it."""
+    found: dict[str, list[TradeData]] = {}
+    after = ""
+    while rows := execute(_ACTIVE_FILLS, (after, _PAGE_ROWS), "loading of their fills"):
+        for vt_orderid, vt_id, text in rows:
+            if vt_id is not None:
+                fill = _row(where, "trades/", vt_id, text, TradeData)
+                found.setdefault(vt_orderid, []).append(fill)
+        after = rows[-1][0]
+    for fills in found.values():
+        fills.sort(key=lambda trade: (trade.ts_event, trade.vt_tradeid))
     return found
 
 

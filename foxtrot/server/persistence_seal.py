@@ -4,8 +4,9 @@ Orders are proven by their last fact, but a position or a balance is the sum of 
 the whole journal could prove it. So every transaction that changes such a row also writes one digest over all of them:
 the sum (modulo 2^128) of the BLAKE2b-128 of each row, which is kept up to date from the change alone.
 
-Sealed is every row but history: all keys outside ``orders/`` and ``trades/`` (positions, accounts, contracts, control,
-counters ...), the working orders, and their fills.
+Sealed is every row but history: all keys outside ``orders/``, ``requests/`` and ``trades/`` (positions, accounts,
+contracts, control, counters ...), the working orders, and their fills. Of ``requests/`` there is a row for every order
+ever; one that was changed makes the OMS refuse a request that comes again, and nothing else.
 
 Invariants:
 
@@ -26,13 +27,18 @@ from foxtrot.core.objects import ACTIVE_STATUSES, OrderData, TradeData
 from foxtrot.server.journal.codec import Fact
 from foxtrot.server.journal.journal import Execute
 
-HISTORY = ("orders/", "trades/")
-"""Beginnings of the keys that are sealed only while the order works."""
+HISTORY = ("orders/", "requests/", "trades/")
+"""Beginnings of the keys that grow with history: sealed while the order works (requests: never)."""
 
 _BYTES = 16
 _MASK = (1 << 8 * _BYTES) - 1
 _PAGE_ROWS = 1_000
-_RANGES = (("", "orders/"), ("orders0", "trades/"), ("trades0", "\U0010ffff"))
+_RANGES = (
+    ("", "orders/"),
+    ("orders0", "requests/"),
+    ("requests0", "trades/"),
+    ("trades0", "\U0010ffff"),
+)
 _ROWS = "SELECT key, value FROM oms_state WHERE key > ? AND key < ? ORDER BY key LIMIT ?"
 _ACTIVE = (
     "SELECT a.vt_orderid, s.value FROM (SELECT vt_orderid FROM active_orders WHERE vt_orderid > ? "

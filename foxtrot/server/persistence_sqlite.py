@@ -34,8 +34,9 @@ from foxtrot.server.journal.high_water import HighWater, HighWaterFile, MarkStat
 from foxtrot.server.journal.journal import ANCHOR_EVERY, Journal, compare_with_mark
 from foxtrot.server.journal.verify import PAGE_ROWS, JournalReport, Verification
 from foxtrot.server.persistence import Persistence
-from foxtrot.server.persistence_codec import decode, decode_as, encode
+from foxtrot.server.persistence_codec import after_prefix, checked_key, decode, decode_as, encode
 from foxtrot.server.persistence_connection import DAMAGED, Connection
+from foxtrot.server.persistence_files import mark_of
 from foxtrot.server.persistence_lock import DatabaseInUseError
 from foxtrot.server.persistence_query import Page, PageQuery
 from foxtrot.server.persistence_schema import SCHEMA_VERSION
@@ -53,9 +54,7 @@ _UPSERT = (
     "ON CONFLICT (key) DO UPDATE SET value = excluded.value"
 )
 _DELETE = "DELETE FROM oms_state WHERE key = ?"
-_PAGE_OF_KEYS = (
-    "SELECT key FROM oms_state WHERE key >= ?1 AND (?2 IS NULL OR key < ?2) ORDER BY key LIMIT ?3"
-)
+_PAGE_OF_KEYS = "SELECT key FROM oms_state WHERE key >= ?1 AND key < ?2 ORDER BY key LIMIT ?3"
 _PAGE_OF_ROWS = _PAGE_OF_KEYS.replace("SELECT key", "SELECT key, value", 1)
 
 
@@ -81,7 +80,7 @@ class SqlitePersistence(Persistence):
         self._connection = Connection(Path(db_path).expanduser().absolute(), lock_timeout)
         self._journal = Journal(self._execute, self._execute_many, anchor_every)
         self._seal = StateSeal(self._execute)
-        self._mark = HighWaterFile(self._beside(".hwm"))
+        self._mark = HighWaterFile(mark_of(self._connection.path))
         self._high_water = HighWater(MarkState.MISSING)
         self._closed = False
 
@@ -156,17 +155,17 @@ class SqlitePersistence(Persistence):
             self._release()
 
     def save(self, key: str, data: Any) -> None:  # noqa: D102 - inherits
-        self._write([(_checked(key), encode(key, data))], f"save of {key!r}")
+        self._write([(checked_key(key), encode(key, data))], f"save of {key!r}")
 
     def save_many(self, items: Iterable[tuple[str, Any]]) -> None:  # noqa: D102
-        rows = [(_checked(key), encode(key, data)) for key, data in items]
+        rows = [(checked_key(key), encode(key, data)) for key, data in items]
         self._write(rows, f"save of {len(rows)} rows")
 
     def commit(  # noqa: D102
         self, rows: Sequence[tuple[str, Any]], facts: Sequence[tuple[str, Fact]] = ()
     ) -> None:
         last = dict(rows)
-        texts = [(_checked(key), encode(key, data)) for key, data in last.items()]
+        texts = [(checked_key(key), encode(key, data)) for key, data in last.items()]
         self._write(texts, f"commit of {len(texts)} rows", facts)
 
     def _write(
@@ -194,7 +193,7 @@ class SqlitePersistence(Persistence):
     def delete(self, key: str) -> None:  # noqa: D102
         with self.transaction():
             self._seal.ready()
-            self._execute(_DELETE, (_checked(key),), f"delete of {key!r}")
+            self._execute(_DELETE, (checked_key(key),), f"delete of {key!r}")
             self._seal.changed([(key, None)])
 
     def keys(self, prefix: str = "") -> Iterator[str]:  # noqa: D102
@@ -211,7 +210,7 @@ class SqlitePersistence(Persistence):
 
     def _scan(self, sql: str, prefix: str) -> Iterator[tuple[str, ...]]:
         """Yield rows by key, in pages: memory stays small and no read is open while rows are saved."""
-        start, end = prefix, _after_prefix(prefix)
+        start, end = prefix, after_prefix(prefix)
         while True:
             page = self._execute(sql, (start, end, _PAGE_ROWS), f"reading of {prefix!r}")
             yield from page
@@ -224,6 +223,9 @@ class SqlitePersistence(Persistence):
 
     def load_fills(self, vt_orderid: str) -> list[TradeData]:  # noqa: D102
         return index.load_fills(self._execute, str(self), vt_orderid)
+
+    def load_active_fills(self) -> dict[str, list[TradeData]]:  # noqa: D102
+        return index.load_active_fills(self._execute, str(self))
 
     def knows_order(self, vt_orderid: str) -> bool:  # noqa: D102
         return index.knows_order(self._execute, vt_orderid)
@@ -265,11 +267,7 @@ class SqlitePersistence(Persistence):
         return index.load_page(self._execute, str(self), TradeData, query)
 
     def verify(self) -> None:
-        """Read the whole file and check its structure; takes as long as reading it does.
-
-        Raises:
-            PersistenceError: the file is damaged; names the first fault.
-        """
+        """Read the whole file and check its structure; raises ``PersistenceError`` with the first fault."""
         result = self._execute("PRAGMA integrity_check(1)", (), "verification")
         if result != [("ok",)]:
             raise PersistenceError(f"{self}: {DAMAGED} ({result[0][0]})")
@@ -295,11 +293,7 @@ class SqlitePersistence(Persistence):
         return self.verification(full=full, page=page).run(callback)
 
     def check_seal(self) -> str:
-        """Read the rows that trading relies on and compare them with their seal; what is wrong, or nothing.
-
-        Raises:
-            PersistenceError: they cannot be read.
-        """
+        """Compare the rows that trading relies on with their seal; what is wrong, or nothing. Raises as a load."""
         self.connect_if_new()
         return self._seal.check()
 
@@ -318,7 +312,7 @@ class SqlitePersistence(Persistence):
         self._high_water = compare_with_mark(self._execute, self._journal, self._mark)
 
     def _text(self, key: str) -> str | None:
-        rows = self._execute(_SELECT, (_checked(key),), f"load of {key!r}")
+        rows = self._execute(_SELECT, (checked_key(key),), f"load of {key!r}")
         return rows[0][0] if rows else None
 
     def _execute(self, sql: str, parameters: tuple[Any, ...], action: str) -> list[Any]:
@@ -397,32 +391,7 @@ class SqlitePersistence(Persistence):
 
     def _take_up(self) -> None:
         """What a new connection begins with."""
-        self._mark.path = self._beside(".hwm")  # links are followed by now
+        self._mark.path = mark_of(self._connection.path)  # links are followed by now
         self._journal.load()
         self._seal.forget()
         self._high_water = compare_with_mark(self._execute, self._journal, self._mark)
-
-    def _beside(self, end: str) -> Path:
-        path = self._connection.path
-        return path.with_name(path.name + end)
-
-
-def _checked(key: str) -> str:
-    if not key or "\0" in key:
-        raise PersistenceError(f"key {key!r} must be text, not empty and without NUL")
-    try:
-        key.encode()
-    except UnicodeEncodeError as error:
-        raise PersistenceError(f"key {key!r} is not Unicode text: {error}") from error
-    return key
-
-
-def _after_prefix(prefix: str) -> str | None:
-    """Return the least text after all that begin with ``prefix``; ``None`` if there is no such text."""
-    head = prefix.rstrip("\U0010ffff")
-    if not head:
-        return None
-    following = ord(head[-1]) + 1
-    if following == 0xD800:  # surrogates are no characters
-        following = 0xE000
-    return head[:-1] + chr(following)

@@ -23,6 +23,7 @@ from foxtrot.server.oms.offset_manager import OffsetManager
 from foxtrot.server.oms.order_manager import Fills, add_fill
 from foxtrot.server.oms.position_leg import PositionLeg
 from foxtrot.server.oms.risk_gate import TradingGate
+from foxtrot.server.oms.risk_proposal import StrategyPositions
 from foxtrot.server.persistence import Persistence
 
 REMEMBERED = 10_000
@@ -43,6 +44,7 @@ class OmsBase(OmsLife):
     """
 
     market: MarketView
+    held: StrategyPositions
 
     def __init__(
         self,
@@ -119,6 +121,12 @@ class OmsBase(OmsLife):
             self.doubtful[order.vt_orderid] = order
         elif self.doubtful:
             self.doubtful.pop(order.vt_orderid, None)
+
+    def _note_held(self, trade: TradeData) -> None:
+        """What a strategy holds by its own fills."""
+        self.held.fold(trade)
+        key = (trade.adapter_name, trade.strategy, trade.vt_symbol)
+        self.step.rows["held/" + "/".join(key)] = self.held.units(*key)
 
     def _note_leg(self, leg: PositionLeg) -> None:
         self.step.rows["positions/" + leg.key] = leg.state()

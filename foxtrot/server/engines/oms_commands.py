@@ -10,17 +10,19 @@ from __future__ import annotations
 import logging
 from abc import abstractmethod
 from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
 
-from foxtrot.core.constants import Status, VolumeMode
+from foxtrot.core.constants import Offset, Status, VolumeMode
 from foxtrot.core.engine import OrderRoute
 from foxtrot.core.errors import OmsError, OrderError
 from foxtrot.core.objects import CancelRequest, ModifyRequest, OrderData, OrderRequest
 from foxtrot.core.topics import Topic
 from foxtrot.core.validation import check_max_volume, check_modify, check_request
 from foxtrot.server.engines.oms_hedging import OmsHedging
+from foxtrot.server.engines.oms_step import Ordered
 from foxtrot.server.oms.requests import check_id, order_of, request_digest, storable
 
 if TYPE_CHECKING:
@@ -28,14 +30,22 @@ if TYPE_CHECKING:
 
 UNITS = VolumeMode.UNITS
 
+CLOSING = frozenset({Offset.CLOSE, Offset.CLOSETODAY, Offset.CLOSEYESTERDAY})
+
 RiskCheck = Callable[[OrderRequest, "OmsEngine"], str]
 """Looks at a request before it is written; returns why it is refused, or an empty string."""
+
+ChangeCheck = Callable[[OrderData, ModifyRequest], str]
+"""Looks at a change of a working order; returns why it is refused, or an empty string."""
 
 
 class OmsCommands(OmsHedging):
     """Part of ``OmsEngine``: what comes down from strategies."""
 
     risk: RiskCheck
+    check_change: ChangeCheck
+    _trusted: set[str]
+    _call_topic: Topic
     _send_topic: Topic
     _modify_topic: Topic
     _cancel_topic: Topic
@@ -104,41 +114,72 @@ class OmsCommands(OmsHedging):
         if known is not None:
             self._publish_order(known)
 
-    def on_modify_request(self, request: ModifyRequest) -> None:
-        """Pass a change on to the venue; what became of it comes back as a report."""
+    def on_modify_request(self, request: ModifyRequest) -> str:
+        """Pass a change on to the venue; what became of it comes back as a report.
+
+        Returns why it was refused, or an empty string.
+        """
         order = self._working(request.vt_orderid, "modify")
         if order is None:
-            return
+            return f"order {request.vt_orderid} is not working"
         try:
             instrument = self.instrument(order.adapter_name, order.vt_symbol)
             request = check_modify(request, instrument.tick, instrument.lot)
+            reason = self.check_change(order, request)
         except OrderError as error:
-            self._log(f"change refused: {error}", logging.ERROR)
-            return
+            reason = str(error)
+        if reason:
+            self._log(f"change refused: {reason}", logging.ERROR)
+            return reason
         if self.keeps:
             self._emit((self._modify_topic, request))
         else:
             self._modify(request)
+        return ""
 
-    def on_cancel_request(self, request: CancelRequest) -> None:
-        """Pass a cancellation on to the venue; what became of it comes back as a report."""
+    def on_cancel_request(self, request: CancelRequest) -> str:
+        """Pass a cancellation on to the venue; what became of it comes back as a report.
+
+        Returns why it was refused, or an empty string.
+        """
         if self._working(request.vt_orderid, "cancel") is None:
-            return
+            return f"order {request.vt_orderid} is not working"
         if self.keeps:
             self._emit((self._cancel_topic, request))
         else:
             self._cancel(request)
+        return ""
 
-    def deny_kept(self, request: OrderRequest, reason: str) -> None:  # noqa: D102 - inherits
+    def when_durable(self, function: Callable[[], object]) -> None:
+        """Have something done once the step of the message in hand is durable."""
+        self._emit((self._call_topic, function))
+
+    def on_ordered(self, ordered: Ordered) -> None:
+        """A new order whose sender waits: it is answered when the order is durable."""
+        try:
+            self.on_order_request(ordered.request)
+        except OrderError as error:
+            self.when_durable(partial(ordered.refuse, str(error)))
+        else:
+            self._answer(ordered)
+
+    def _answer(self, ordered: Ordered) -> None:
+        order = self._recall(ordered.request.vt_orderid)
+        if order is not None:
+            self.when_durable(partial(ordered.answer, order))
+
+    def deny_kept(self, order: OrderRequest | Ordered, reason: str) -> None:  # noqa: D102 - inherits
+        request = order.request if isinstance(order, Ordered) else order
         check_id(request)
-        if self._recall(request.vt_orderid) is not None:
-            return
-        order = order_of(storable(request), self.clock.now())
-        self.orders.add(order)
-        order = self.orders.deny(order, reason)
-        self._note_order(order)
-        self.step.rows["requests/" + request.vt_orderid] = request_digest(request)
-        self._publish_order(order)
+        if self._recall(request.vt_orderid) is None:
+            denied = order_of(storable(request), self.clock.now())
+            self.orders.add(denied)
+            denied = self.orders.deny(denied, reason)
+            self._note_order(denied)
+            self.step.rows["requests/" + request.vt_orderid] = request_digest(request)
+            self._publish_order(denied)
+        if isinstance(order, Ordered):
+            self._answer(order)
 
     # --- judging --------------------------------------------------------------------------------------------
 
@@ -166,6 +207,8 @@ class OmsCommands(OmsHedging):
             if barred:
                 return request, barred
         try:
+            if request.vt_orderid in self._trusted:
+                return request, ""
             return request, self.risk(request, self)  # type: ignore[arg-type]
         except Exception as error:
             self._logger.exception("the risk check failed on %s", request)
@@ -175,7 +218,8 @@ class OmsCommands(OmsHedging):
         """Why nothing of the kind may be sent now: a halt, a block, or something that is not known."""
         strategy, vt_symbol = request.strategy, request.vt_symbol
         if self.gate.closed:
-            reason = self.gate.refusal(adapter, strategy, vt_symbol, request.reduce_only)
+            closing = request.reduce_only or request.offset in CLOSING
+            reason = self.gate.refusal(adapter, strategy, vt_symbol, closing)
             if reason:
                 return reason
         for order in self.doubtful.values():

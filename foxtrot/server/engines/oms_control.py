@@ -1,9 +1,21 @@
-"""The kill switch of the OMS: halts of trading, durable, and in force before the next order is judged."""
+"""The kill switch of the OMS: halts of trading, durable, and in force before the next order is judged.
+
+What a flatten sends goes past the limits of risk (it can only reduce what is held) and past a halt that lets closing
+orders pass; it is owned by the strategy that held the position, or by ``FLATTEN`` where the whole account is flattened.
+"""
 
 from __future__ import annotations
 
+from foxtrot.core.constants import Direction, Offset, OrderType
+from foxtrot.core.objects import CancelRequest, OrderRequest
 from foxtrot.server.engines.oms_reconcile import OmsReconcile
 from foxtrot.server.journal.facts import Halted, Resumed, control_key
+
+FLATTEN = "FLATTEN"
+"""Owner of orders that flatten the whole account."""
+
+LONG = Direction.LONG
+SHORT = Direction.SHORT
 
 
 class OmsControl(OmsReconcile):
@@ -41,6 +53,62 @@ class OmsControl(OmsReconcile):
         self._log(f"trading goes on{_whose(strategy)}: {reason}", 30)
         self.flush()
         return True
+
+    def cancel_all(self, strategy: str = "") -> int:
+        """Cancel the working orders of one strategy, or of all; returns how many were asked for."""
+        orders = [
+            order
+            for order in list(self.orders.active.values())
+            if not strategy or order.strategy == strategy
+        ]
+        for order in orders:
+            self.on_cancel_request(CancelRequest(order.vt_orderid))
+        return len(orders)
+
+    def flatten(self, strategy: str = "") -> int:
+        """Close what one strategy or the whole account holds, at the market; returns how many orders it takes."""
+        self.load_state()
+        requests = self._closing_of(strategy) if strategy else self._closing_all()
+        for request in requests:
+            self._trusted.add(request.vt_orderid)
+            try:
+                self.on_order_request(request)
+            finally:
+                self._trusted.discard(request.vt_orderid)
+        return len(requests)
+
+    def _closing_of(self, strategy: str) -> list[OrderRequest]:
+        return [
+            self._closing(adapter, vt_symbol, units, strategy)
+            for adapter, owner, vt_symbol, units in self.held.state()
+            if owner == strategy
+        ]
+
+    def _closing_all(self) -> list[OrderRequest]:
+        """One order a leg; a leg that is kept apart is closed by name."""
+        requests: list[OrderRequest] = []
+        for leg in list(self.positions.legs.values()):
+            lots = leg.book.lots
+            if lots:
+                units = leg.instrument.lot.from_lots(lots)
+                offset = Offset.NONE if leg.direction is Direction.NET else Offset.CLOSE
+                vt_symbol = leg.instrument.vt_symbol
+                requests.append(self._closing(leg.adapter, vt_symbol, units, FLATTEN, offset))
+        return requests
+
+    def _closing(
+        self, adapter: str, vt_symbol: str, units: float, owner: str, offset: Offset = Offset.NONE
+    ) -> OrderRequest:
+        return OrderRequest(
+            vt_symbol,
+            SHORT if units > 0 else LONG,
+            OrderType.MARKET,
+            abs(units),
+            offset=offset,
+            reduce_only=True,
+            strategy=owner,
+            vt_orderid=f"{adapter}.{self.ids.next()}",
+        )
 
 
 def _whose(strategy: str) -> str:

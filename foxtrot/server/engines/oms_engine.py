@@ -16,12 +16,14 @@ Rows, one per entity: ``orders/<vt_orderid>``, ``trades/<vt_tradeid>``, ``positi
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from foxtrot.accounting.offset import OffsetMode
 from foxtrot.core import events
 from foxtrot.core.engine import EngineOwner
 from foxtrot.core.event_engine import EventEngine, MessageHandler
 from foxtrot.core.market import MarketView
-from foxtrot.core.objects import OrderRequest
+from foxtrot.core.objects import ModifyRequest, OrderData, OrderRequest
 from foxtrot.core.topics import Topic
 from foxtrot.server.engines.oms_commands import RiskCheck
 from foxtrot.server.engines.oms_control import OmsControl
@@ -29,9 +31,13 @@ from foxtrot.server.engines.oms_queries import OmsQueries
 from foxtrot.server.engines.oms_reconcile import RECONCILE_NS
 from foxtrot.server.engines.oms_state import load_state
 from foxtrot.server.oms.reconcile_types import ReconcilePolicy
+from foxtrot.server.oms.risk import RiskManager, StrategyPositions
 from foxtrot.server.persistence import MemoryPersistence, Persistence
 
-__all__ = ["OmsEngine", "RiskCheck", "accept_all"]
+__all__ = ["ORDERED", "OmsEngine", "RiskCheck", "accept_all"]
+
+ORDERED = "cOrdered"
+"""Topic of ``Ordered``: an order whose sender waits for the answer."""
 
 
 def accept_all(_request: OrderRequest, _oms: OmsEngine) -> str:
@@ -52,11 +58,13 @@ class OmsEngine(OmsQueries, OmsControl):
         offset_mode: how requests are fitted to what is held of contracts with ``net_position=False``.
         policy: how patient and strict reconciliation is.
         reconcile_interval: ns between two comparisons with a venue that can tell; 0 for one per connection.
+        held: where to count what each strategy holds, shared with the risk check.
 
     Attributes:
         duplicates: orders, reports and fills that came again and changed nothing.
         hedged: whether a contract with ``net_position=False`` is known.
         gate: halts and blocks in force.
+        held: what each strategy holds by its own fills; not in a backtest.
 
     Raises:
         ConfigError: the ``offset_mode`` is unknown, or NET.
@@ -74,8 +82,10 @@ class OmsEngine(OmsQueries, OmsControl):
         offset_mode: OffsetMode | str = OffsetMode.HEDGE,
         policy: ReconcilePolicy | None = None,
         reconcile_interval: int = RECONCILE_NS,
+        held: StrategyPositions | None = None,
     ) -> None:
         self.risk = risk
+        self.held = held if held is not None else StrategyPositions()
         self.interval = reconcile_interval
         self.policy = policy or ReconcilePolicy(digits=digits or {})
         self.begin_reconciling()
@@ -84,6 +94,9 @@ class OmsEngine(OmsQueries, OmsControl):
         self._send_topic = _effect("oms.send", self._transmit)
         self._modify_topic = _effect("oms.modify", self._modify)
         self._cancel_topic = _effect("oms.cancel", self._cancel)
+        self._call_topic = _effect("oms.call", _call)
+        self._trusted: set[str] = set()
+        self._extra: dict[str, MessageHandler] = {}
         OmsControl.__init__(
             self,
             main_engine,
@@ -108,10 +121,28 @@ class OmsEngine(OmsQueries, OmsControl):
             events.REPORT_ACCOUNT: self.on_account_report,
             events.REPORT_CONTRACT: self.on_contract_report,
             events.REPORT_SNAPSHOT: self.on_snapshot_report,
+            ORDERED: self.on_ordered,
+            **self._extra,
         }
+
+    def extend(self, topic: str, handler: MessageHandler) -> None:
+        """Handle one more topic as commands and reports are: in a step, kept while stalled, refused when halted."""
+        self._extra[topic] = handler
+        self.rewire()
+
+    def check_change(self, order: OrderData, change: ModifyRequest) -> str:
+        """Have the risk check look at a change, where it can."""
+        if not isinstance(self.risk, RiskManager):
+            return ""
+        denial = self.risk.check_modify(order, change, self, self.clock.now())
+        return str(denial) if denial is not None else ""
 
     def read_state(self) -> None:  # noqa: D102 - inherits
         load_state(self)
+
+
+def _call(function: Callable[[], object]) -> None:
+    function()
 
 
 def _effect(name: str, handler: MessageHandler) -> Topic:

@@ -27,7 +27,8 @@ from foxtrot.core.engine import BaseEngine, EngineOwner
 from foxtrot.core.errors import OmsError
 from foxtrot.core.event_engine import EventEngine, MessageHandler, Topic
 from foxtrot.core.objects import OrderRequest, TimerData
-from foxtrot.server.engines.oms_step import MAX_FACTS, OmsStep
+from foxtrot.server.engines.oms_step import MAX_FACTS, OmsStep, Ordered
+from foxtrot.server.journal.codec import Fact
 from foxtrot.server.persistence import Persistence
 
 Wrap = Callable[[str, MessageHandler], MessageHandler]
@@ -53,6 +54,7 @@ class OmsLife(BaseEngine, ABC):
         stalled: why it cannot commit for now; empty while it can.
         refused: how many messages were neither folded nor kept.
         commits: how many steps were committed.
+        on_commit: called with the facts of each step once they are durable, before its effects are released.
     """
 
     def __init__(
@@ -65,6 +67,7 @@ class OmsLife(BaseEngine, ABC):
         self.stalled = ""
         self.refused = 0
         self.commits = 0
+        self.on_commit: Callable[[list[tuple[str, Fact]]], object] | None = None
         self.step = OmsStep()
         self.keeps = persistence.keeps
         self._emit: Callable[[tuple[Topic, Any]], None] = event_engine.queue.append
@@ -85,7 +88,7 @@ class OmsLife(BaseEngine, ABC):
         """Restore everything from persistence into fresh books."""
 
     @abstractmethod
-    def deny_kept(self, request: OrderRequest, reason: str) -> None:
+    def deny_kept(self, order: OrderRequest | Ordered, reason: str) -> None:
         """Refuse an order that came while nothing could be saved, unless it is known after all."""
 
     @abstractmethod
@@ -96,11 +99,16 @@ class OmsLife(BaseEngine, ABC):
 
     def _wire(self, wrap: Wrap) -> None:
         """Listen with what a state of life makes of the working handlers."""
+        self._wrap = wrap
         for topic, handler in self._wired:
             self.event_engine.unregister(topic, handler)
         self._wired = [(topic, wrap(topic, handler)) for topic, handler in self.handlers().items()]
         for topic, handler in self._wired:
             self.event_engine.subscribe(topic, handler)
+
+    def rewire(self) -> None:
+        """Listen anew: there are other handlers."""
+        self._wire(self._wrap)
 
     def _load_first(self, topic: str, _handler: MessageHandler) -> MessageHandler:
         def load_first(message: Any) -> None:
@@ -158,6 +166,10 @@ class OmsLife(BaseEngine, ABC):
         self._log(text, logging.CRITICAL)
         return OmsError(text)
 
+    def halt_for_good(self, doing: str, reason: str) -> None:
+        """Stop because the stored state is not to be trusted any more: nothing more is saved, sent or published."""
+        self._halt(doing, reason)
+
     def _log(self, msg: str, level: int) -> None:
         self._logger.log(level, "%s", msg)
         self.main_engine.write_log(msg, "oms", level)
@@ -177,6 +189,8 @@ class OmsLife(BaseEngine, ABC):
             except Exception as error:
                 raise self._stall(error) from error
             self.commits += 1
+            if self.on_commit is not None:
+                self.on_commit(step.facts)
         released = step.effects[::-1]
         step.clear()
         if released:
@@ -221,7 +235,7 @@ class OmsLife(BaseEngine, ABC):
             f"the OMS works again: state was read from the disk, {len(kept)} messages were kept", 30
         )
         for topic, message in kept:
-            if isinstance(message, OrderRequest):
+            if isinstance(message, OrderRequest | Ordered):
                 self.deny_kept(message, reason)
             elif topic not in (events.COMMAND_CANCEL, events.COMMAND_MODIFY):
                 self.event_engine.put_topic(self.event_engine.topic(topic), message)

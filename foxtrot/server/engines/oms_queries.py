@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Callable
+from typing import TYPE_CHECKING, TypeVar
 
 from foxtrot.core.objects import (
     AccountData,
@@ -13,6 +14,7 @@ from foxtrot.core.objects import (
     TickData,
     TradeData,
 )
+from foxtrot.server.engines.oms_pages import Answer, PageServer, SlicedPage
 from foxtrot.server.persistence_query import Page, PageQuery
 
 if TYPE_CHECKING:
@@ -24,6 +26,8 @@ if TYPE_CHECKING:
     from foxtrot.server.oms.position_manager import PositionManager
     from foxtrot.server.oms.trade_manager import TradeManager
     from foxtrot.server.persistence import Persistence
+
+T = TypeVar("T", OrderData, TradeData)
 
 
 class OmsQueries:
@@ -43,6 +47,7 @@ class OmsQueries:
     persistence: Persistence
     loaded: bool
     keeps: bool
+    _pages: PageServer | None = None
 
     def get_tick(self, vt_symbol: str) -> TickData | None:
         """The newest tick of an instrument."""
@@ -63,6 +68,10 @@ class OmsQueries:
             return self.event_engine.call(lambda: self.persistence.find_order(vt_orderid))
         return order
 
+    def orders_by_id(self, vt_orderid: str) -> OrderData | None:
+        """An order that is in memory: active, or lately closed."""
+        return self.orders.orders.get(vt_orderid)
+
     def get_trade(self, vt_tradeid: str) -> TradeData | None:
         """A fill by its id, however old; None where it is unknown, or was archived."""
         trade = self.trades.trades.get(vt_tradeid)
@@ -73,18 +82,47 @@ class OmsQueries:
     def orders_page(self, query: PageQuery) -> Page[OrderData]:
         """A page of all orders ever, by time of submission, strategy or instrument; archived ones are not in it.
 
+        From another thread than the loop's it is read in slices, with the loop going on in between.
+
         Raises:
             PersistenceError: the query is malformed, or a row cannot be read.
         """
-        return self.event_engine.call(lambda: self.persistence.orders_page(query))
+        return self._page(self.persistence.orders_page, query)
 
     def trades_page(self, query: PageQuery) -> Page[TradeData]:
-        """A page of all fills ever, by time, strategy or instrument; archived ones are not in it.
+        """A page of all fills ever, by time, strategy or instrument; archived ones are not in it. As ``orders_page``.
 
         Raises:
             PersistenceError: the query is malformed, or a row cannot be read.
         """
-        return self.event_engine.call(lambda: self.persistence.trades_page(query))
+        return self._page(self.persistence.trades_page, query)
+
+    def orders_page_later(self, query: PageQuery, answer: Answer[OrderData]) -> None:
+        """``orders_page`` for the thread of a live loop: a slice each round, then ``answer(page)``.
+
+        Raises:
+            PersistenceError: the query is malformed. What fails later is handed to ``answer``.
+        """
+        self._later(SlicedPage(self.persistence.orders_page, query), answer)
+
+    def trades_page_later(self, query: PageQuery, answer: Answer[TradeData]) -> None:
+        """``trades_page`` as ``orders_page_later``.
+
+        Raises:
+            PersistenceError: the query is malformed. What fails later is handed to ``answer``.
+        """
+        self._later(SlicedPage(self.persistence.trades_page, query), answer)
+
+    def _page(self, fetch: Callable[[PageQuery], Page[T]], query: PageQuery) -> Page[T]:
+        sliced = SlicedPage(fetch, query)
+        while self.event_engine.call(sliced.step):
+            pass
+        return sliced.page
+
+    def _later(self, page: SlicedPage[T], answer: Answer[T]) -> None:
+        if self._pages is None:
+            self._pages = PageServer(self.clock)
+        self._pages.add(page, answer)
 
     def get_position(self, vt_positionid: str) -> PositionData | None:
         """A position by its id, ``ADAPTER.vt_symbol.NET`` (or LONG, SHORT)."""

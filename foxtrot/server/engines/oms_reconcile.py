@@ -34,6 +34,7 @@ class OmsReconcile(OmsReports):
         interval: ns between two questions; 0 for none but the first after each connection.
         policy: how patient and how strict to be.
         discrepancies: what the last pass found, by adapter.
+        awaiting: adapters that have not said yet how their account stands.
     """
 
     interval: int
@@ -41,7 +42,7 @@ class OmsReconcile(OmsReports):
 
     def begin_reconciling(self) -> None:
         """Nothing is known of any venue."""
-        self._awaited: set[str] = set()
+        self.awaiting: set[str] = set()
         self._asked: dict[str, int] = {}
         self.discrepancies: dict[str, tuple[Discrepancy, ...]] = {}
 
@@ -50,13 +51,13 @@ class OmsReconcile(OmsReports):
         route = self.main_engine.get_route(adapter)
         if not self.keeps or route is None or not route.snapshots:
             return
-        self._awaited.add(adapter)
+        self.awaiting.add(adapter)
         self.ask(adapter)
         if _TICK not in self.clock.timer_names():
             self.clock.set_interval(_TICK, NS_PER_SECOND, self._on_tick)
 
     def awaited(self, adapter: str) -> str:  # noqa: D102 - inherits
-        if adapter not in self._awaited:
+        if adapter not in self.awaiting:
             return ""
         return (
             f"adapter {adapter} has not said yet how its account stands; no order is sent before it was compared with "
@@ -87,7 +88,7 @@ class OmsReconcile(OmsReports):
         now = self.clock.now()
         hasty = self._hasty(now)
         for adapter, asked in list(self._asked.items()):
-            wait = HASTE_NS if adapter in self._awaited or adapter in hasty else self.interval
+            wait = HASTE_NS if adapter in self.awaiting or adapter in hasty else self.interval
             if wait and now - asked >= wait:
                 self.ask(adapter)
 
@@ -118,7 +119,7 @@ class OmsReconcile(OmsReports):
             self._fold(report)
         self._take_blocks(snapshot.adapter, outcome)
         self._tell(snapshot.adapter, outcome)
-        self._awaited.discard(snapshot.adapter)
+        self.awaiting.discard(snapshot.adapter)
 
     def _fold(self, report: Any) -> None:
         if isinstance(report, OrderData):
@@ -177,7 +178,7 @@ class OmsReconcile(OmsReports):
         for block in new:
             self._note_block(Blocked(*_parts(block), reasons[block], now))
         changed = len(outcome.reports)
-        if changed or new or over or adapter in self._awaited:
+        if changed or new or over or adapter in self.awaiting:
             fact = Reconciled(adapter, changed, len(reasons), now)
             self.step.note(str(control_key(fact)), fact, "control", fact)
 

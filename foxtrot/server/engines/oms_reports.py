@@ -80,6 +80,7 @@ class OmsReports(OmsCommands):
             self._note_order(order)
             self.step.note_trade(trade)
             self._note_leg(leg)
+            self._note_held(trade)
             for code in codes:
                 self._note_account(leg.adapter, code)
             if trade.vt_orderid in self.unsettled:

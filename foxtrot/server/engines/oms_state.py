@@ -51,6 +51,8 @@ def load_state(oms: OmsEngine) -> None:
         oms.accounts.restore(adapter, code, row)
     for key, row in store.load_prefix("positions/"):
         oms.books.restore_position(key.removeprefix("positions/"), row)
+    held = ((key.split("/"), units) for key, units in store.load_prefix("held/"))
+    oms.held.restore((key[1], key[2], key[3], float(units)) for key, units in held)
     _load_orders(oms)
     oms.follow_hedged()
     step = oms.step
@@ -108,9 +110,10 @@ def _load_control(oms: OmsEngine) -> None:
 
 def _load_orders(oms: OmsEngine) -> None:
     """Orders in order of submission; those in flight become UNKNOWN, durably."""
+    filled = oms.persistence.load_active_fills()
     for order in oms.persistence.load_active_orders():
         fills = None
-        for trade in oms.persistence.load_fills(order.vt_orderid):
+        for trade in filled.get(order.vt_orderid, ()):
             oms.trades.restore(trade)
             fills = add_fill(fills, trade)
         if order.status is Status.SUBMITTING:

@@ -7,14 +7,26 @@ could not be committed can be folded again.
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable
+from typing import Any, NamedTuple
 
-from foxtrot.core.objects import OrderData, TradeData
+from foxtrot.core.objects import OrderData, OrderRequest, TradeData
 from foxtrot.core.topics import Topic
 from foxtrot.server.journal.codec import Fact
 
 MAX_FACTS = 256
 """Facts after which a step is committed although more messages wait."""
+
+
+class Ordered(NamedTuple):
+    """A request whose sender waits for an answer.
+
+    ``answer`` is called with the order once it is durable, ``refuse`` with the reason where there is none.
+    """
+
+    request: OrderRequest
+    answer: Callable[[OrderData], object]
+    refuse: Callable[[str], object]
 
 
 class OmsStep:

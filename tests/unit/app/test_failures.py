@@ -10,6 +10,7 @@ from foxtrot.app.backtest import run_backtest_job
 from foxtrot.app.failures import exit_code, user_traceback
 from foxtrot.app.settings import load_job
 from foxtrot.core.errors import ConfigError, DataError, OmsError, StrategyError
+from foxtrot.server.persistence_lock import DatabaseInUseError
 from tests.unit.app.app_helpers import SETTINGS, make_world
 
 
@@ -20,6 +21,7 @@ from tests.unit.app.app_helpers import SETTINGS, make_world
         (ConfigError("x"), 2),
         (DataError("x"), 2),
         (OmsError("x"), 2),
+        (DatabaseInUseError("x"), 75),
         (KeyboardInterrupt(), 130),
         (ZeroDivisionError(), 70),
     ],

@@ -19,7 +19,8 @@ import pytest
 from foxtrot.core.errors import PersistenceError
 from foxtrot.server import persistence_lock
 from foxtrot.server.persistence import SqlitePersistence
-from foxtrot.server.persistence_sqlite import SCHEMA_VERSION, DatabaseInUseError, _after_prefix
+from foxtrot.server.persistence_codec import after_prefix
+from foxtrot.server.persistence_sqlite import SCHEMA_VERSION, DatabaseInUseError
 
 
 @pytest.fixture
@@ -316,10 +317,10 @@ def test_many_threads_never_mix_their_transactions(db: SqlitePersistence) -> Non
 
 
 def test_the_end_of_a_prefix() -> None:
-    assert _after_prefix("orders/") == "orders0"
-    assert _after_prefix("a\ud7ff") == "a\ue000"
-    assert _after_prefix("a\U0010ffff") == "b"
-    assert _after_prefix("") is _after_prefix("\U0010ffff") is None
+    assert after_prefix("orders/") == "orders0"
+    assert after_prefix("a\ud7ff") == "a\ue000"
+    assert after_prefix("a\U0010ffff") == "b"
+    assert after_prefix("") == after_prefix("\U0010ffff") == b""
 
 
 # -- one owner ---------------------------------------------------------------------------------
@@ -526,3 +527,19 @@ def test_what_was_acknowledged_survives_a_kill_at_any_moment(path: Path) -> None
         for begin, end in rows.values():  # each transaction is there as a whole, or not at all
             assert all(number in rows for number in range(begin, end))
     assert acknowledged
+
+
+def test_a_prefix_is_read_without_looking_at_the_rows_behind_it(db: SqlitePersistence) -> None:
+    db.save_many([("accounts/A", 1), *((f"orders/{number}", number) for number in range(5_000))])
+    steps = 0
+
+    def count() -> int:
+        nonlocal steps
+        steps += 1
+        return 0
+
+    db._connection.handle().set_progress_handler(count, 100)
+    assert list(db.load_prefix("accounts/")) == [("accounts/A", 1)]
+    assert list(db.keys("accounts/")) == ["accounts/A"]
+    db._connection.handle().set_progress_handler(None, 0)
+    assert steps < 10
