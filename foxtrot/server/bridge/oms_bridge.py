@@ -302,7 +302,8 @@ class OmsBridge:
             changed = self.oms.resume_trading(request.reason, request.strategy)
         except OmsError as error:
             raise RpcError("NOT_SAVED", str(error)) from error
-        return ControlReply(f"{whose} goes on" if changed else f"{whose} was not halted", changed)
+        text = f"{whose} goes on" if changed else f"{whose} was not halted"
+        return ControlReply(text, int(changed))
 
     def _on_pace(self, asked: Incoming, _later: Callable[[], Pending]) -> PaceReply:
         """Put the clock of a paced replay forward, and say how things stand."""
