@@ -8,13 +8,14 @@ Orders that reduce a position are never refused for money.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from foxtrot.accounting.ledger import Currency
 from foxtrot.core.constants import VolumeMode
 from foxtrot.core.objects import OrderRequest
 from foxtrot.simulation.book import LONG, Book
 from foxtrot.simulation.models import FeeModel
+from foxtrot.simulation.state import SimAccountState
 
 CASH = VolumeMode.CASH
 
@@ -37,6 +38,23 @@ class SimAccount:
         self.balance = currency.to_minor(capital)
         self.used = 0
         self._margined: dict[str, Book] = {}
+
+    def state(self) -> SimAccountState:
+        """The account as plain values."""
+        return SimAccountState(self.balance, self.used, tuple(self._margined))
+
+    def restore(self, state: SimAccountState, books: Mapping[str, Book]) -> None:
+        """Take up saved values; what positions bind is counted anew, so that the leverage may have changed.
+
+        Args:
+            state: the values.
+            books: the restored books by ``vt_symbol``.
+        """
+        self.balance = state.balance
+        self._margined = {vt_symbol: books[vt_symbol] for vt_symbol in state.margined}
+        self.used = sum(
+            self._bound(book, book.position.lots, book.position.cost) for book in books.values()
+        )
 
     def book_fill(self, book: Book, lots: int, price: float, taker: bool) -> float:
         """Book signed lots at a price; returns the fee in currency, as booked."""

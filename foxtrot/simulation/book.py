@@ -6,6 +6,7 @@ stays inside them cannot fill anything, and the caller need not ask.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from math import inf
 
 from foxtrot.accounting.instrument import Instrument
@@ -13,6 +14,7 @@ from foxtrot.accounting.position import PositionBook
 from foxtrot.core.constants import Direction, OrderType, Status, VolumeMode
 from foxtrot.core.market import MarketRecord
 from foxtrot.core.objects import BarData, OrderRequest, TickData
+from foxtrot.simulation.state import SimBookState, SimOrderState
 
 LONG = Direction.LONG
 MARKET = OrderType.MARKET
@@ -90,6 +92,44 @@ class SimOrder:
         else:
             self.falling = buying
             self.level = inf if buying else -inf
+
+    def state(self) -> SimOrderState:
+        """The order as plain values; of its partner and children the ids of those that work."""
+        partner = self.partner
+        return SimOrderState(
+            self.request,
+            self.lots,
+            self.filled,
+            self.average,
+            self.arrival,
+            self.type,
+            self.status,
+            self.protects,
+            self.rested,
+            self.pairs,
+            partner.request.vt_orderid if partner is not None and partner.live else "",
+            tuple(child.request.vt_orderid for child in self.children if child.live),
+        )
+
+    @classmethod
+    def restored(cls, state: SimOrderState) -> SimOrder:
+        """A working order from its values; whoever has all of them links partner and children."""
+        order = cls(state.request, state.lots, state.arrival)
+        order.filled, order.average = state.filled, state.average
+        order.type, order.status = state.type, state.status
+        order.protects, order.rested, order.pairs = state.protects, state.rested, state.pairs
+        order.set_level()
+        return order
+
+
+def restored_orders(states: Iterable[SimOrderState]) -> dict[str, SimOrder]:
+    """Working orders by id from their values, with partners and children linked."""
+    saved = {state.request.vt_orderid: state for state in states}
+    orders = {key: SimOrder.restored(state) for key, state in saved.items()}
+    for key, order in orders.items():
+        order.partner = orders.get(saved[key].partner)
+        order.children = [orders[child] for child in saved[key].children]
+    return orders
 
 
 class Book:
@@ -207,6 +247,39 @@ class Book:
     def refresh(self) -> None:
         """Drop dead orders and measure the reach anew; called after any change but an addition."""
         orders = [order for order in self.orders if order.live]
+        self.clear()
+        for order in orders:
+            self.add(order)
+
+    def state(self) -> SimBookState:
+        """The book as plain values, but for its orders."""
+        held, last = self.position, self.market.last
+        counted = self._budgets if last is not None and self._message is last else {}
+        return SimBookState(
+            self.vt_symbol,
+            self.on_ticks,
+            (held.lots, held.cost, held.realized, held.commission, held.opened, held.closed),
+            dict(self.held),
+            last,
+            counted.get(1, -1),
+            counted.get(-1, -1),
+            self.budget,
+            self._side,
+        )
+
+    def restore(self, state: SimBookState, orders: Iterable[SimOrder]) -> None:
+        """Take up saved values and the orders that rest, in order of placement; the market record's ``last``, too."""
+        held = self.position = PositionBook()
+        held.lots, held.cost, held.realized, held.commission, held.opened, held.closed = (
+            state.position
+        )
+        self.held = dict(state.held)
+        self.on_ticks = state.on_ticks
+        self.market.last = state.last
+        counted = state.buy_budget >= 0
+        self._message = state.last if counted else None
+        self._budgets = {1: state.buy_budget, -1: state.sell_budget} if counted else {}
+        self.budget, self._side = state.budget, state.side
         self.clear()
         for order in orders:
             self.add(order)

@@ -29,11 +29,12 @@ from foxtrot.core.objects import (
     TradeData,
 )
 from foxtrot.simulation.account import SimAccount
-from foxtrot.simulation.book import UNITS, Book, SimOrder
+from foxtrot.simulation.book import UNITS, Book, SimOrder, restored_orders
 from foxtrot.simulation.brackets import attach_children, cancel_orphans
 from foxtrot.simulation.matching import Matcher
 from foxtrot.simulation.models import ExecutionModel, Finalize, MarketFill
 from foxtrot.simulation.reports import Reports, order_report, refused_change, refused_request
+from foxtrot.simulation.state import SimExchangeState, SimVenueState
 
 __all__ = ["AccountSettings", "Reports", "SimulatedExchange"]
 
@@ -130,6 +131,41 @@ class SimulatedExchange:
                 now,
             )
         )
+
+    # --- at rest --------------------------------------------------------------------------------------------
+
+    def venue_state(self) -> SimVenueState:
+        """What belongs to no single book, as plain values."""
+        return SimVenueState(self._trades, self._ended, self.account.state())
+
+    def state(self) -> SimExchangeState:
+        """Everything as plain values; taken between two commands or rows of market data."""
+        books = self.books.values()
+        orders = (order.state() for book in books for order in book.orders if order.live)
+        return SimExchangeState(
+            self.venue_state(), tuple(book.state() for book in books), tuple(orders)
+        )
+
+    def restore(self, state: SimExchangeState) -> None:
+        """Go on from saved values; the contracts must have been listed.
+
+        Raises:
+            ConfigError: a book with orders or a position is not listed here.
+        """
+        self.orders = restored_orders(state.orders)
+        resting: dict[str, list[SimOrder]] = {}
+        for order in self.orders.values():
+            resting.setdefault(order.request.vt_symbol, []).append(order)
+        for saved in state.books:
+            orders, book = resting.get(saved.vt_symbol, []), self.books.get(saved.vt_symbol)
+            if book is not None:
+                book.restore(saved, orders)
+            elif orders or saved.position[0]:
+                raise ConfigError(
+                    f"{saved.vt_symbol} is in the saved state, but is not listed here"
+                )
+        self._trades, self._ended = state.venue.trades, state.venue.ended
+        self.account.restore(state.venue.account, self.books)
 
     # --- commands -------------------------------------------------------------------------------------------
 
@@ -325,8 +361,6 @@ class SimulatedExchange:
         """Say how an order stands; its fills are reported as trades."""
         book = self.books.get(order.request.vt_symbol)
         self._reports.on_order(order_report(order, book, self._clock.now(), reason))
-
-    # --- the end --------------------------------------------------------------------------------------------
 
     def finalize(self) -> None:
         """Do what the model says with positions that are still open after the last event; no order is taken after."""

@@ -164,3 +164,15 @@ def test_a_position_is_read_in_the_units_that_it_was_saved_in(file: Path) -> Non
     assert position is not None
     assert (position.volume, position.price) == (3.0, 102.0)
     new.main.close()
+
+
+def test_an_order_of_a_whole_number_written_without_its_point_is_known_again(file: Path) -> None:
+    desk = Desk(SqlitePersistence(file))
+    vt_orderid = desk.send(volume=10, price=100)
+    desk.venue.report(vt_orderid, Status.NOTTRADED)
+    desk.drain()
+    desk.oms.persistence.close()
+    new = start(file)
+    new.oms.load_state()
+    assert new.main.get_order(vt_orderid).volume == 10.0  # type: ignore[union-attr]
+    new.main.close()
