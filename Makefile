@@ -2,6 +2,7 @@
 #   make backtest PYTHON=python3.12          another interpreter
 #   make backtest CONFIG=my.toml ARGS=--json  another run
 #   make test ARGS="-k oms"                  some of the tests
+#   make chaos ARGS="-k F24"                 one of the faults; --resume goes on where a run was cut short
 
 PYTHON ?= python3
 CONFIG ?= configs/backtest.toml
@@ -34,7 +35,7 @@ export UV_CACHE_DIR := $(CURDIR)/.tools/cache
 endif
 endif
 
-.PHONY: help install backtest test check lint format typecheck docs docs-serve bench clean
+.PHONY: help install backtest test check lint format typecheck docs docs-serve bench chaos clean
 
 help:  ## list what can be done
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -75,6 +76,9 @@ docs-serve: $(INSTALLED)  ## serve the documentation and rebuild it on each chan
 
 bench: $(INSTALLED)  ## measure and write benchmarks/results.json
 	$(BIN)/python benchmarks/run.py $(ARGS)
+
+chaos: $(INSTALLED)  ## make every fault as often as it takes and write chaos-results.json
+	$(BIN)/python tests/chaos/run.py $(ARGS)
 
 clean:  ## remove what the commands above have made; logs and state in run/ stay
 	rm -rf .venv .tools uv.lock site results htmlcov dist build .cache
