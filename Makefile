@@ -35,7 +35,7 @@ export UV_CACHE_DIR := $(CURDIR)/.tools/cache
 endif
 endif
 
-.PHONY: help install backtest test check lint format typecheck docs docs-serve bench chaos clean
+.PHONY: help install backtest test check lint format typecheck docs docs-serve bench bench-oms chaos clean
 
 help:  ## list what can be done
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -76,6 +76,9 @@ docs-serve: $(INSTALLED)  ## serve the documentation and rebuild it on each chan
 
 bench: $(INSTALLED)  ## measure and write benchmarks/results.json
 	$(BIN)/python benchmarks/run.py $(ARGS)
+
+bench-oms: $(INSTALLED)  ## measure the durable order management and write benchmarks/results-oms.json
+	$(BIN)/python benchmarks/oms.py $(ARGS)
 
 chaos: $(INSTALLED)  ## make every fault as often as it takes and write chaos-results.json
 	$(BIN)/python tests/chaos/run.py $(ARGS)

@@ -6,6 +6,7 @@ Invariants: a question is answered between two steps, so what is told is durable
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import TypeVar
 
 from foxtrot.bus.messages import (
     QUERY_ACCOUNTS,
@@ -28,16 +29,19 @@ from foxtrot.bus.messages import (
 from foxtrot.bus.rpc_messages import RpcError
 from foxtrot.bus.rpc_methods import Incoming, Pending
 from foxtrot.bus.rpc_server import RpcServer
-from foxtrot.core.errors import PersistenceError
+from foxtrot.core.clock import LiveClock
+from foxtrot.core.errors import FoxtrotError, PersistenceError
 from foxtrot.core.objects import OrderData, TradeData
 from foxtrot.server.engines.oms_engine import OmsEngine
+from foxtrot.server.engines.oms_pages import Answer
 from foxtrot.server.journal.journal import Journal
-from foxtrot.server.persistence_query import PageQuery
+from foxtrot.server.persistence_query import Page, PageQuery
 from foxtrot.server.persistence_sqlite import SqlitePersistence
 
 __all__ = ["OmsAnswers"]
 
 Later = Callable[[], Pending]
+T = TypeVar("T", OrderData, TradeData)
 
 MAX_REPLAY = 1_000
 
@@ -64,7 +68,7 @@ class OmsAnswers:
         server.register(STREAM_SNAPSHOT, self._snapshot, StreamRequest, keep=False)
         server.register(STREAM_REPLAY, self._replay, StreamRequest, keep=False)
 
-    def _orders(self, asked: Incoming, _later: Later) -> OrderPage:
+    def _orders(self, asked: Incoming, later: Later) -> OrderPage | None:
         query = asked.body or HistoryQuery(active=True)
         oms = self._oms
         if query.id:
@@ -77,16 +81,46 @@ class OmsAnswers:
                 if query.strategy in ("", order.strategy)
             ]
             return OrderPage(tuple(found[:MAX_REPLAY]))
-        page = _asked(oms.orders_page, query)
-        return OrderPage(tuple(page.items), page.cursor)
+        self._history(oms.orders_page_later, oms.orders_page, query, later, _order_page)
+        return None
 
-    def _trades(self, asked: Incoming, _later: Later) -> TradePage:
+    def _trades(self, asked: Incoming, later: Later) -> TradePage | None:
         query = asked.body or HistoryQuery(newest_first=True)
         if query.id:
             trade = self._oms.get_trade(query.id)
             return TradePage((trade,) if trade is not None else ())
-        page = _asked(self._oms.trades_page, query)
-        return TradePage(tuple(page.items), page.cursor)
+        oms = self._oms
+        self._history(oms.trades_page_later, oms.trades_page, query, later, _trade_page)
+        return None
+
+    def _history(
+        self,
+        read_later: Callable[[PageQuery, Answer[T]], None],
+        read: Callable[[PageQuery], Page[T]],
+        asked: HistoryQuery,
+        later: Later,
+        make: Callable[[Page[T]], OrderPage | TradePage],
+    ) -> None:
+        """Answer with a page of history, read a slice at a time between the orders where the clock is live."""
+        pending = later()
+        query = PageQuery(
+            asked.strategy, asked.vt_symbol, asked.start, asked.end, asked.limit, asked.cursor,
+            asked.newest_first,
+        )  # fmt: skip
+
+        def answer(page: Page[T] | FoxtrotError) -> None:
+            if isinstance(page, FoxtrotError):
+                pending.fail("WRONG_QUERY", str(page))
+            else:
+                pending.answer(make(page))
+
+        try:
+            if isinstance(self._oms.clock, LiveClock):
+                read_later(query, answer)
+            else:
+                answer(read(query))
+        except PersistenceError as error:
+            pending.fail("WRONG_QUERY", str(error))
 
     def _positions(self, _asked: Incoming, _later: Later) -> PositionList:
         return PositionList(tuple(self._oms.get_all_positions()))
@@ -142,19 +176,9 @@ def stream_of(strategy: str) -> str:
     return f"s/{strategy}"
 
 
-def _asked(fetch, query: HistoryQuery):  # type: ignore[no-untyped-def]
-    """A page of history, or a refusal in words."""
-    try:
-        return fetch(
-            PageQuery(
-                query.strategy,
-                query.vt_symbol,
-                query.start,
-                query.end,
-                query.limit,
-                query.cursor,
-                query.newest_first,
-            )
-        )
-    except PersistenceError as error:
-        raise RpcError("WRONG_QUERY", str(error)) from error
+def _order_page(page: Page[OrderData]) -> OrderPage:
+    return OrderPage(tuple(page.items), page.cursor)
+
+
+def _trade_page(page: Page[TradeData]) -> TradePage:
+    return TradePage(tuple(page.items), page.cursor)

@@ -121,7 +121,7 @@ class OmsQueries:
 
     def _later(self, page: SlicedPage[T], answer: Answer[T]) -> None:
         if self._pages is None:
-            self._pages = PageServer(self.clock)
+            self._pages = PageServer(self.clock, self.event_engine.queue)
         self._pages.add(page, answer)
 
     def get_position(self, vt_positionid: str) -> PositionData | None:

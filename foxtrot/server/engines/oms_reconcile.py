@@ -13,6 +13,7 @@ from __future__ import annotations
 import logging
 from typing import Any
 
+from foxtrot.core import events
 from foxtrot.core.constants import NS_PER_SECOND, Status
 from foxtrot.core.objects import AccountData, OrderData, PositionData, TimerData, TradeData
 from foxtrot.core.venue import VenueSnapshot
@@ -114,6 +115,7 @@ class OmsReconcile(OmsReports):
         self.flush()  # what is compared is read from the disk, too
         if self.stalled:
             return
+        self.step.messages.append((events.REPORT_SNAPSHOT, snapshot))  # the flush has let go of it
         outcome = reconcile(snapshot, self._own_state(snapshot.adapter), self.policy)
         for report in outcome.reports:
             self._fold(report)

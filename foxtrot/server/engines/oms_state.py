@@ -17,9 +17,17 @@ from foxtrot.core.constants import NS_PER_SECOND, Status
 from foxtrot.core.errors import OmsError, PersistenceError
 from foxtrot.core.objects import ContractData, split_vt_id
 from foxtrot.server.journal.codec import Fact
-from foxtrot.server.journal.facts import Blocked, Counting, Halted, Resumed, Unblocked
+from foxtrot.server.journal.facts import (
+    Blocked,
+    Counting,
+    Halted,
+    Resumed,
+    Unblocked,
+    control_key,
+)
 from foxtrot.server.oms.order_manager import add_fill
 from foxtrot.server.oms.reconcile_types import Block
+from foxtrot.server.oms.risk_gate import TradingGate
 
 if TYPE_CHECKING:
     from foxtrot.server.engines.oms_engine import OmsEngine
@@ -85,7 +93,12 @@ def _in_base_36(number: int) -> str:
 
 
 def _load_control(oms: OmsEngine) -> None:
-    """Halts and blocks in force, and how accounts are counted."""
+    """Halts and blocks in force, and how accounts are counted.
+
+    In a recovery blocks are as the disk has them (what would have changed them is folded again), and halts that could
+    not be saved stay in force and are saved now.
+    """
+    gate = TradingGate()
     counting = Counting(dict(sorted(oms.digits.items())), oms.clock.now())
     stored: Counting | None = None
     for key, row in oms.persistence.load_prefix("control/"):
@@ -95,15 +108,21 @@ def _load_control(oms: OmsEngine) -> None:
             raise PersistenceError(f"{oms.persistence}: row {key!r} is damaged: {error}") from error
         match fact:
             case Halted(reason, ts, strategy, closing):
-                oms.gate.halt(reason, ts, strategy, closing=closing)
+                gate.halt(reason, ts, strategy, closing=closing)
             case Resumed(_, _, strategy):
-                oms.gate.resume(strategy)
+                gate.resume(strategy)
             case Blocked(adapter, vt_symbol, strategy, reason):
-                oms.gate.block(Block(adapter, vt_symbol, strategy), reason)
+                gate.block(Block(adapter, vt_symbol, strategy), reason)
             case Unblocked(adapter, vt_symbol, strategy):
-                oms.gate.unblock(Block(adapter, vt_symbol, strategy))
+                gate.unblock(Block(adapter, vt_symbol, strategy))
             case Counting():
                 stored = fact
+    for strategy, halt in oms.gate.halts.items():
+        if gate.halts.get(strategy) != halt:
+            gate.halt(halt.reason, halt.ts, strategy, closing=halt.closing)
+            halted = Halted(halt.reason, halt.ts, strategy, halt.closing)
+            oms.step.note(str(control_key(halted)), halted, "control", halted)
+    oms.gate = gate
     if oms.keeps and (stored.digits if stored else {}) != counting.digits:
         oms.step.note(COUNTING, counting, "control", counting)
 

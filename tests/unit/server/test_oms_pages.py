@@ -81,8 +81,8 @@ def test_a_malformed_query_is_refused_at_once(store: SqlitePersistence) -> None:
 
 
 def test_pages_are_read_a_slice_a_round_and_in_turn(store: SqlitePersistence) -> None:
-    clock, server = SimulatedClock(1), None
-    server = PageServer(clock)
+    clock = SimulatedClock(1)
+    server = PageServer(clock, [])
     read: list[str] = []
     done: list[str] = []
 
@@ -106,9 +106,21 @@ def test_pages_are_read_a_slice_a_round_and_in_turn(store: SqlitePersistence) ->
     assert done == ["short", "long"]
 
 
+def test_what_waits_goes_first_but_not_for_ever(store: SqlitePersistence) -> None:
+    clock, queue = SimulatedClock(1), ["an order"]
+    server = PageServer(clock, queue)
+    answers: list[Any] = []
+    server.add(SlicedPage(store.orders_page, PageQuery(limit=7)), answers.append)
+    rounds = 0
+    while not answers:
+        clock.fire_next(clock.now())
+        rounds += 1
+    assert rounds == 5
+
+
 def test_a_page_that_cannot_be_read_is_answered_with_the_reason(store: SqlitePersistence) -> None:
     clock = SimulatedClock(1)
-    server = PageServer(clock)
+    server = PageServer(clock, [])
     answers: list[Any] = []
 
     def fail(_query: PageQuery) -> Page[OrderData]:
