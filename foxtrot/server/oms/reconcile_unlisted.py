@@ -61,8 +61,8 @@ def mark_doubtful(work: Work) -> None:
             vt_orderid,
             f"{own.status.value}, traded {own.traded!r} of {own.volume!r}",
             "not listed" if vt_orderid not in work.listed else "cannot tell",
-            f"order {vt_orderid}: {why}; it is UNKNOWN until the venue tells more, and {own.strategy or 'its owner'} may "
-            f"not trade {own.vt_symbol} before",
+            f"order {vt_orderid}: {why}; it is UNKNOWN until the venue tells more, and "
+            f"{own.strategy or 'its owner'} may not trade {own.vt_symbol} before",
             work.block(own.vt_symbol, own.strategy),
         )
 

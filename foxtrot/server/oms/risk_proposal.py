@@ -16,6 +16,7 @@ from foxtrot.core.clock import Clock
 from foxtrot.core.constants import NS_PER_SECOND, Direction, Offset, VolumeMode
 from foxtrot.core.market import MarketView
 from foxtrot.core.objects import OrderData, OrderRequest, TradeData
+from foxtrot.server.oms.account_manager import AccountManager
 from foxtrot.server.oms.order_manager import OrderManager
 from foxtrot.server.oms.position_manager import PositionManager
 from foxtrot.server.oms.risk_limits import RiskCode
@@ -36,6 +37,10 @@ class RiskView(Protocol):
     @property
     def positions(self) -> PositionManager:
         """What is held."""
+
+    @property
+    def accounts(self) -> AccountManager:
+        """Balances."""
 
     @property
     def market(self) -> MarketView:
@@ -187,8 +192,10 @@ class Proposal:
     def units(self, max_age: float) -> float:
         """How many units it may fill; of a closing order for a part of the equity, what there is to close.
 
+        Cash, and a part of the equity as it stands now, are turned into units at the lowest price that it may fill at.
+
         Raises:
-            NotKnownError: it is counted in equity, or in cash and there is no price.
+            NotKnownError: it is counted in cash or equity, and there is no price, or no equity.
         """
         request = self.request
         if request.volume_mode is UNITS:
@@ -197,17 +204,42 @@ class Proposal:
             return request.volume / (self._cash_price(max_age) * self.instrument.contract.size)
         if self.closing:
             return max(0.0, -self._held(None))
-        raise NotKnownError(
-            RiskCode.UNSIZED,
-            f"{number(request.volume)} of the equity is no number of units before the fill; with limits on size or "
-            f"position send units or cash",
-        )
+        cash = request.volume * self._equity()
+        return cash / (self._cash_price(max_age) * self.instrument.contract.size)
+
+    def _equity(self) -> float:
+        """What the account is worth in the contract's currency: its balance, and open positions at their last prices.
+
+        Raises:
+            NotKnownError: it is nothing, or a price is missing.
+        """
+        code = self.currency
+        total = self.view.accounts.balance(self.adapter, code)
+        for leg in self.view.positions.legs.values():
+            lots = leg.book.lots
+            if lots and leg.adapter == self.adapter and leg.instrument.currency.code == code:
+                record = self.view.market.records.get(leg.instrument.vt_symbol)
+                last = record.price() if record is not None else 0.0
+                if not last:
+                    symbol = leg.instrument.vt_symbol
+                    raise NotKnownError(
+                        RiskCode.NO_PRICE,
+                        f"{symbol} is held and no price of it is known, so a part of the equity is no number of units",
+                    )
+                open_profit = leg.book.unrealized(leg.instrument.value_of_lots(last, lots))
+                total += leg.instrument.currency.to_amount(open_profit)
+        if total <= 0.0:
+            raise NotKnownError(
+                RiskCode.UNSIZED,
+                f"the account has no {code}, so a part of its equity is no number of units",
+            )
+        return total
 
     def notional(self, max_age: float) -> float:
         """Its value in the contract's currency.
 
         Raises:
-            NotKnownError: there is no price, or it is counted in equity.
+            NotKnownError: there is no price, or no equity.
         """
         if self.request.volume_mode is CASH:
             return self.request.volume
@@ -290,14 +322,11 @@ class Proposal:
             return 0.0
         if order.reduce_only:
             return inf
-        if order.volume_mode is CASH:
-            price = abs(order.price or order.trigger_price) or abs(self.fresh_last(max_age))
-            return order.requested / (price * self.instrument.contract.size)
-        raise NotKnownError(
-            RiskCode.UNSIZED,
-            f"order {order.vt_orderid} works for {number(order.requested)} of the equity, so the position after its "
-            f"fill is not known; cancel it first",
-        )
+        price = abs(order.price or order.trigger_price) or abs(self.fresh_last(max_age))
+        cash = order.requested
+        if order.volume_mode is not CASH:
+            cash *= self._equity()
+        return cash / (price * self.instrument.contract.size)
 
     def _cash_price(self, max_age: float) -> float:
         """The lowest price (by size) that cash may buy at as far as one can tell, so that units are not too few."""

@@ -12,7 +12,7 @@ from foxtrot.core.errors import ConfigError
 from foxtrot.core.objects import ModifyRequest
 from foxtrot.server.oms.risk import RiskManager
 from foxtrot.server.oms.risk_limits import OrderRate, RiskLimits, RiskSettings
-from foxtrot.testing import make_tick
+from foxtrot.testing import make_account, make_tick
 from tests.unit.server.oms_desk import Desk
 from tests.unit.server.risk_desk import LONG, SHORT, SYMBOL, RiskDesk, of_strategy
 
@@ -102,11 +102,21 @@ def test_an_order_in_cash_is_worth_that_much_and_sized_at_its_price() -> None:
     )
 
 
-def test_an_order_for_a_part_of_the_equity_cannot_be_measured() -> None:
-    desk = RiskDesk(max_volume=1e9)
-
-    assert desk.ask(0.5, volume_mode=VolumeMode.EQUITY).startswith("UNSIZED: 0.5 of the equity")
+def test_an_order_for_a_part_of_the_equity_is_measured_by_what_the_account_is_worth() -> None:
+    desk = RiskDesk(max_volume=500.0)
+    assert desk.ask(0.5, volume_mode=VolumeMode.EQUITY).startswith("UNSIZED: the account has no")
+    desk.accounts.fold_report(make_account(120_000.0))
+    assert desk.ask(0.5, volume_mode=VolumeMode.EQUITY) == ""  # 500 units at 120
+    assert desk.ask(0.51, volume_mode=VolumeMode.EQUITY).startswith("MAX_VOLUME: ")
     assert RiskDesk(max_open_orders=1).ask(0.5, volume_mode=VolumeMode.EQUITY) == ""
+
+
+def test_open_profit_is_part_of_the_equity() -> None:
+    desk = RiskDesk(max_volume=500.0)
+    desk.accounts.fold_report(make_account(60_000.0))
+    desk.fill(1_000.0, price=60.0)  # worth 60,000 more at 120
+    assert desk.ask(0.5, volume_mode=VolumeMode.EQUITY) == ""
+    assert desk.ask(0.51, volume_mode=VolumeMode.EQUITY).startswith("MAX_VOLUME: ")
 
 
 def test_closing_for_a_part_of_the_equity_is_as_large_as_what_is_held() -> None:
@@ -294,8 +304,11 @@ def test_an_order_that_cannot_be_measured_makes_the_position_unknown() -> None:
     desk = RiskDesk(max_position=100.0)
     desk.work(0.5, volume_mode=VolumeMode.EQUITY)
 
-    assert desk.ask(1).startswith("UNSIZED: order SIM.o-1 works for 0.5 of the equity")
+    assert desk.ask(1).startswith("UNSIZED: the account has no USD")
     assert desk.ask(1, direction=SHORT) == ""
+    desk.accounts.fold_report(make_account(12_000.0))  # 60 units at its limit
+    assert desk.ask(40) == ""
+    assert desk.ask(41).startswith("MAX_POSITION: 101")
 
 
 def test_working_cash_counts_at_its_price() -> None:
