@@ -43,12 +43,22 @@ QUERY_SNAPSHOT = "q.snapshot"
 STRATEGY_CONTROL = "strategy.control"
 STRATEGY_LIST = "strategy.list"
 
+# Methods of the backtest service.
+BACKTEST_SUBMIT = "bt.submit"
+BACKTEST_LIST = "bt.list"
+BACKTEST_INFO = "bt.info"
+BACKTEST_CANCEL = "bt.cancel"
+BACKTEST_RESULT = "bt.result"
+
 # Methods of every service.
 SERVICE_STATUS = "svc.status"
 PACE = "pace"
 
 REPORTS = "reports"
 """Topic of the numbered reports that adapters send to the OMS."""
+
+EVENT_BACKTEST = "eBacktest."
+"""Followed by a job's id: ``BacktestInfo`` at every change, and ``LogData`` of what its strategies log."""
 
 
 class HistoryQuery(
@@ -245,6 +255,102 @@ class PaceReply(msgspec.Struct, frozen=True, array_like=True, tag_field="_kind",
     handled: int = 0
 
 
+class BacktestSubmit(
+    msgspec.Struct, frozen=True, array_like=True, gc=False, tag_field="_kind", tag="BacktestSubmit"
+):
+    """A backtest to run: its settings as TOML text, and the absolute folder that paths in it are relative to.
+
+    All files are read and written on the service's machine. ``id`` is the sender's own (letters, digits, ``_`` and
+    ``-``, at most 64); the same id twice is one job. ``wiring`` says how the parts of the run are put together.
+    """
+
+    config: str
+    folder: str
+    id: str = ""
+    name: str = ""
+    wiring: str = ""
+
+
+class BacktestInfo(
+    msgspec.Struct, frozen=True, array_like=True, tag_field="_kind", tag="BacktestInfo"
+):
+    """Where a backtest stands.
+
+    ``state`` is QUEUED, RUNNING, DONE, FAILED or CANCELLED; ``progress`` goes from 0 to 1: ``done`` rows of ``total``,
+    at ``sim_ts`` of the data's own time; ``stage`` says in words what is being done. ``folder`` is where the files go.
+    ``error``, ``trace`` and ``exit_code`` (as of ``foxtrot backtest``) tell why it failed; ``figures`` are the
+    statistics by name, as in ``statistics.json``. Times are ns UTC, 0 for not yet; ``attempts`` counts starts.
+    """
+
+    id: str
+    name: str
+    state: str
+    progress: float = 0.0
+    stage: str = ""
+    error: str = ""
+    folder: str = ""
+    figures: dict[str, str | int | float | bool | None] = {}
+    log_sha256: str = ""
+    ts_created: int = 0
+    ts_started: int = 0
+    ts_ended: int = 0
+    done: int = 0
+    total: int = 0
+    sim_ts: int = 0
+    trace: str = ""
+    exit_code: int = 0
+    attempts: int = 0
+
+
+class BacktestQuery(
+    msgspec.Struct, frozen=True, array_like=True, gc=False, tag_field="_kind", tag="BacktestQuery"
+):
+    """Which backtest is meant."""
+
+    id: str
+
+
+class BacktestListQuery(
+    msgspec.Struct,
+    frozen=True,
+    array_like=True,
+    gc=False,
+    tag_field="_kind",
+    tag="BacktestListQuery",
+):
+    """A page of backtests, newest first; ``cursor`` as the page before gave it, ``active`` for unfinished ones."""
+
+    limit: int = 50
+    cursor: str = ""
+    active: bool = False
+
+
+class BacktestList(
+    msgspec.Struct, frozen=True, array_like=True, tag_field="_kind", tag="BacktestList"
+):
+    """Backtests without figures and traces; ``cursor`` asks for what follows, empty where nothing does."""
+
+    backtests: tuple[BacktestInfo, ...] = ()
+    cursor: str = ""
+
+
+class BacktestOutput(
+    msgspec.Struct, frozen=True, array_like=True, tag_field="_kind", tag="BacktestOutput"
+):
+    """What a finished backtest left behind: ``files`` in ``folder``, on the service's machine.
+
+    ``document`` is the text of ``statistics.json``; ``ts`` (ns UTC) and ``equity`` are the curve, thinned out by means
+    where it has more than 4,000 points.
+    """
+
+    id: str
+    folder: str
+    files: tuple[str, ...] = ()
+    document: str = ""
+    ts: tuple[int, ...] = ()
+    equity: tuple[float, ...] = ()
+
+
 SERVICE_TYPES: tuple[type[msgspec.Struct], ...] = (
     HistoryQuery,
     OrderPage,
@@ -267,6 +373,12 @@ SERVICE_TYPES: tuple[type[msgspec.Struct], ...] = (
     PaceReply,
     VenueSnapshot,
     CashFlow,
+    BacktestSubmit,
+    BacktestInfo,
+    BacktestQuery,
+    BacktestListQuery,
+    BacktestList,
+    BacktestOutput,
 )
 """Bodies that services know besides ``CORE_TYPES``."""
 
