@@ -10,6 +10,7 @@ Invariants:
 
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -37,6 +38,7 @@ __all__ = [
     "ReplayOptions",
     "Runner",
     "RunnerStrategy",
+    "WatchSettings",
     "load_installation",
 ]
 
@@ -91,6 +93,15 @@ class ReplayOptions(Struct, frozen=True, kw_only=True):
     max_wait: Seconds = 1.0
     paced: bool = False
 
+    def __post_init__(self) -> None:
+        if self.begin:
+            try:
+                dt.datetime.fromisoformat(self.begin)
+            except ValueError:
+                raise ValueError(
+                    f"begin {self.begin!r} is no time; write a date as 2013-03-01"
+                ) from None
+
 
 class AdapterSettings(Struct, frozen=True, kw_only=True):
     """One venue connection, a process of its own.
@@ -117,6 +128,8 @@ class AdapterSettings(Struct, frozen=True, kw_only=True):
         check_name(self.name)
         if self.kind == "paper" and not self.data:
             raise ValueError("a paper venue needs data to replay: add [[adapters.data]]")
+        if self.kind != "paper" and self.replay.paced:
+            raise ValueError("only a paper venue can be paced: it is the replay that waits")
 
     @property
     def service(self) -> str:
@@ -140,7 +153,7 @@ class RunnerStrategy(Struct, frozen=True, kw_only=True):
 
     name: Text
     path: Text
-    vt_symbols: Annotated[tuple[Text, ...], Meta(min_length=1)]
+    vt_symbols: tuple[Text, ...]
     adapter: str = ""
     setting: dict[str, Any] = {}
     warmup_bars: Annotated[int, Meta(ge=0)] = 0
@@ -149,16 +162,20 @@ class RunnerStrategy(Struct, frozen=True, kw_only=True):
 
     def __post_init__(self) -> None:
         check_name(self.name)
+        if not self.vt_symbols:
+            raise ValueError(f"vt_symbols of strategy {self.name!r} is empty; name what it trades")
 
 
 class Runner(Struct, frozen=True, kw_only=True):
     """One process of strategies."""
 
     name: Text
-    strategies: Annotated[tuple[RunnerStrategy, ...], Meta(min_length=1)]
+    strategies: tuple[RunnerStrategy, ...]
 
     def __post_init__(self) -> None:
         check_name(self.name)
+        if not self.strategies:
+            raise ValueError(f"runner {self.name!r} has no strategy: add [[runners.strategies]]")
 
 
 class RecorderSettings(Struct, frozen=True, kw_only=True):
@@ -179,6 +196,22 @@ class RecorderSettings(Struct, frozen=True, kw_only=True):
     seal: bool = True
 
 
+class WatchSettings(Struct, frozen=True, kw_only=True):
+    """When the watch steps in.
+
+    Attributes:
+        crash_starts: starts after a crash, of one service, that halt all trading; 0 for never.
+        crash_minutes: minutes within which they count.
+        dead_after: seconds without a heartbeat after which a process is ended, to be started anew.
+        grace: the same for one that starts or stops.
+    """
+
+    crash_starts: Annotated[int, Meta(ge=0)] = 5
+    crash_minutes: Annotated[float, Meta(gt=0)] = 10.0
+    dead_after: Annotated[float, Meta(gt=3)] = 5.0
+    grace: Annotated[float, Meta(gt=3)] = 60.0
+
+
 class Installation(Struct, frozen=True, kw_only=True):
     """Everything that ``make up`` starts.
 
@@ -195,13 +228,17 @@ class Installation(Struct, frozen=True, kw_only=True):
     adapters: Annotated[tuple[AdapterSettings, ...], Meta(min_length=1)]
     runners: tuple[Runner, ...] = ()
     recorder: RecorderSettings = RecorderSettings()
+    watch: WatchSettings = WatchSettings()
     path: Path = Path()
 
     def __post_init__(self) -> None:
         check_name(self.name)
-        _unique("adapter", (adapter.name for adapter in self.adapters))
-        _unique("service", self.service_names())
-        _unique("strategy", (s.name for runner in self.runners for s in runner.strategies))
+        _unique("adapters", (adapter.name for adapter in self.adapters))
+        _unique("services", self.service_names())
+        _unique("strategies", (s.name for runner in self.runners for s in runner.strategies))
+        paced = [adapter.name for adapter in self.adapters if adapter.replay.paced]
+        if len(paced) > 1:
+            raise ValueError(f"one replay alone can be paced, not {' and '.join(paced)}")
         known = {adapter.name for adapter in self.adapters}
         for runner in self.runners:
             if runner.name in RESERVED:
@@ -305,5 +342,5 @@ def _unique(what: str, names: Iterable[str]) -> None:
     seen: set[str] = set()
     for name in names:
         if name in seen:
-            raise ValueError(f"there are two {what}s named {name!r}; names are unique")
+            raise ValueError(f"there are two {what} named {name!r}; names are unique")
         seen.add(name)

@@ -4,6 +4,7 @@ Invariants:
 
 * One thread does all the work: the event engine's loop, which waits in one poll of all sockets. Heartbeats come from
   it, so a loop that stands still falls silent.
+* One process at a time has a service's name: a second one waits a while for the first to end, then gives up (exit 75).
 * Each start has a number of its own (epoch), durable before anything is sent under it.
 * SIGTERM and SIGINT end the process in order: what is queued is handled, parts are closed in reverse, sockets last; a
   second signal ends it at once. So does the death of its parent, where a supervisor started it.
@@ -26,7 +27,9 @@ from typing import Any
 
 import zmq
 
+from foxtrot.app.failures import exit_code
 from foxtrot.app.installation import Installation
+from foxtrot.app.process_lock import ServiceLock
 from foxtrot.app.process_log import BusLog
 from foxtrot.bus.heartbeat import HEARTBEAT_NS
 from foxtrot.bus.loop import SocketWaiter
@@ -43,6 +46,8 @@ from foxtrot.core.event_engine import EventEngine
 from foxtrot.core.objects import TimerData
 
 __all__ = ["ServiceProcess"]
+
+logger = logging.getLogger("foxtrot.service")
 
 STARTING, READY, DEGRADED, HALTED, STOPPING = (
     "STARTING",
@@ -70,7 +75,11 @@ class _Waiter(SocketWaiter):
             super().wait(seconds)
             return
         super().wait(min(seconds, self._live.wait_ns() / NS_PER_SECOND))
-        self._live.fire_due()
+        try:
+            self._live.fire_due()
+        except Exception:  # as the event engine does with its own clock's timers
+            self.errors += 1
+            logger.exception("a timer failed")
 
 
 class ServiceProcess:
@@ -86,11 +95,13 @@ class ServiceProcess:
         clock: of the event engine; a ``SimulatedClock`` where the replay is paced.
         io_clock: of sockets, time-outs and heartbeats.
         epoch: number of this start.
+        started: when it began, ns UTC.
         state: where it is in its life; ``detail`` says more in words.
         details, counters: what ``svc.status`` tells besides; called when asked.
 
     Raises:
         BusError: the run folder or an endpoint cannot be used.
+        ServiceInUseError: another process has the name.
     """
 
     def __init__(
@@ -106,7 +117,9 @@ class ServiceProcess:
         self.role = role
         self.io_clock = LiveClock()
         self.clock: Clock = SimulatedClock() if installation.paced else self.io_clock
-        self.epoch = next_epoch(installation.folder("state") / f"{service}.boot")
+        folder = installation.folder("state")
+        self._lock = ServiceLock(folder / f"{service}.lock", service, installation.oms.lock_timeout)
+        self.epoch = next_epoch(folder / f"{service}.boot")
         self.state = STARTING
         self.detail = ""
         self.details: Callable[[], dict[str, str]] = dict
@@ -118,7 +131,7 @@ class ServiceProcess:
         self.codec = service_codec()
         self._logger = logging.getLogger(f"foxtrot.service.{service}")
         self._closers: list[tuple[str, Callable[[], object]]] = []
-        self._started = self.io_clock.now()
+        self.started = self.io_clock.now()
         self._reason = ""
         self._signals = 0
         self._parent = os.getppid()
@@ -204,7 +217,7 @@ class ServiceProcess:
             return
         self.state, self.detail = state, detail
         self._logger.log(
-            logging.INFO if state in (READY, STOPPING) else logging.WARNING,
+            logging.WARNING if state in (DEGRADED, HALTED) else logging.INFO,
             "%s%s",
             state,
             f": {detail}" if detail else "",
@@ -225,7 +238,12 @@ class ServiceProcess:
                 self.io_clock.set_interval("service.beat", HEARTBEAT_NS, self._on_beat)
                 self._beat()
                 start()
-                self.event_engine.run()
+                if not self._reason:  # a signal may have come meanwhile
+                    self.event_engine.run()
+            except BaseException as error:
+                self._reason = self._reason or f"{type(error).__name__}: {error}"
+                self.exit_code = exit_code(error)
+                raise
             finally:
                 self._end()
         return self.exit_code
@@ -252,6 +270,7 @@ class ServiceProcess:
         self.publisher.close(_LINGER)
         self.waiter.close()
         self.context.term()
+        self._lock.release()
         self._logger.info("stopped", extra={"reason": self._reason, "exit_code": self.exit_code})
 
     def _beat(self) -> None:
@@ -260,6 +279,8 @@ class ServiceProcess:
 
     def _on_beat(self, _timer: TimerData) -> None:
         self._beat()
+        if self._reason:  # it was to end just as the loop began
+            self.event_engine._running = False
         if self._supervised and os.getppid() != self._parent:
             self.stop("the supervisor is gone")
 
@@ -270,7 +291,7 @@ class ServiceProcess:
             self.state,
             self.epoch,
             os.getpid(),
-            self._started,
+            self.started,
             self.detail,
             self.details(),
             {"errors": self.event_engine.errors, **self.counters()},

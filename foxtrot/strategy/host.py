@@ -13,6 +13,8 @@ from collections.abc import Callable, Mapping, Sequence
 from enum import StrEnum
 from typing import Any, Protocol, TypeVar
 
+import msgspec
+
 from foxtrot.core import events
 from foxtrot.core.errors import ConfigError, StrategyError
 from foxtrot.core.event_engine import EventEngine
@@ -20,6 +22,7 @@ from foxtrot.core.objects import (
     BarData,
     ContractData,
     OrderData,
+    OrderRequest,
     TickData,
     TimerData,
     TradeData,
@@ -52,6 +55,7 @@ class StrategyState(StrEnum):
     CREATED = "CREATED"
     WARMING = "WARMING"
     RUNNING = "RUNNING"
+    PAUSED = "PAUSED"
     STOPPED = "STOPPED"
     ERROR = "ERROR"
 
@@ -152,9 +156,22 @@ class StrategyHost:
             self.context.trading = True
             self._set_hooks(live=True)
 
+    def pause(self) -> None:
+        """Call no hook and trade no more until ``unpause``; the view is kept, indicators and generators are fed."""
+        if self.state is StrategyState.RUNNING:
+            self.state = StrategyState.PAUSED
+            self.context.trading = False
+            self._set_hooks(live=False)
+
+    def unpause(self) -> None:
+        """Call hooks again."""
+        if self.state is StrategyState.PAUSED:
+            self.state = StrategyState.WARMING
+            self.begin_trading()
+
     def stop(self) -> None:
         """Call ``on_stop``, and trade no more."""
-        if self.state in (StrategyState.RUNNING, StrategyState.WARMING):
+        if self.state in (StrategyState.RUNNING, StrategyState.WARMING, StrategyState.PAUSED):
             self._guard(self.strategy.on_stop, None)
             self._end(StrategyState.STOPPED)
 
@@ -196,6 +213,12 @@ class StrategyHost:
         self.context.fold_trade(trade)
         if self._trade_hook is not None and self.state is StrategyState.RUNNING:
             self._guard(self._trade_hook, trade)
+
+    def tell(self, fact: OrderData | TradeData) -> None:
+        """Call the hook of an order or fill that was folded while hooks were not called."""
+        hook = self._order_hook if isinstance(fact, OrderData) else self._trade_hook
+        if hook is not None and self.state is StrategyState.RUNNING:
+            self._guard(hook, fact)
 
     def on_timer(self, timer: TimerData) -> None:
         """Tell the strategy that a timer of its own fell due."""
@@ -248,17 +271,46 @@ class StrategyHost:
 
     # --- state ----------------------------------------------------------------------------------------------
 
-    def save(self) -> dict[str, Any]:
-        """Everything that a restart needs, in plain values."""
+    def view(self) -> dict[str, Any]:
+        """What was folded and minted so far, in plain values, for ``restore``."""
+        context = self.context
         return {
-            "last_id": self.context.ids.last,
-            "positions": {k: leg.position.state() for k, leg in self.context.legs.items()},
-            "user": self.strategy.on_save(),
+            "last_id": context.ids.last,
+            "positions": {k: leg.position.state() for k, leg in context.legs.items()},
+            "orders": [msgspec.to_builtins(order) for order in context.orders.values()],
+            "pending": [msgspec.to_builtins(request) for request in context.pending.values()],
         }
 
+    def restore(self, view: Mapping[str, Any]) -> None:
+        """Take up what ``view`` returned; positions in instruments that are no longer traded are left out.
+
+        Raises:
+            StrategyError: it is not what ``view`` returns.
+        """
+        context = self.context
+        try:
+            orders = msgspec.convert(view.get("orders", []), list[OrderData])
+            pending = msgspec.convert(view.get("pending", []), list[OrderRequest])
+            context.ids.last = int(view["last_id"])
+            for vt_symbol, position in view["positions"].items():
+                if vt_symbol in context.legs:
+                    context.legs[vt_symbol].position.restore(list(position))
+        except (KeyError, TypeError, ValueError, msgspec.ValidationError) as error:
+            raise StrategyError(
+                f"strategy {self.name}: its stored view cannot be read: {error!r}"
+            ) from error
+        context.orders = {order.vt_orderid: order for order in orders}
+        context.pending = {request.vt_orderid: request for request in pending}
+
+    def save(self) -> dict[str, Any]:
+        """Everything that a restart needs, in plain values."""
+        return {**self.view(), "user": self.strategy.on_save()}
+
     def load(self, state: Mapping[str, Any]) -> None:
-        """Take up what ``save`` returned; call it after ``start``."""
-        self.context.ids.last = int(state["last_id"])
-        for vt_symbol, position in state["positions"].items():
-            self.context.leg(vt_symbol).position.restore(list(position))
+        """Take up what ``save`` returned; call it after ``start``.
+
+        Raises:
+            StrategyError: it is not what ``save`` returns.
+        """
+        self.restore(state)
         self.strategy.on_load(dict(state["user"]))

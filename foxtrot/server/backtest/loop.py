@@ -46,6 +46,18 @@ class Source(NamedTuple):
     leg_handlers: tuple[LegHandler, ...]
 
 
+_BAR_FIELDS = (
+    "ts_open",
+    "ts_event",
+    "open_price",
+    "high_price",
+    "low_price",
+    "close_price",
+    "volume",
+)
+"""Columns in the order of the fields of ``BarData`` between its instrument and its interval."""
+
+
 def bars_of(columns: BarColumns, rows: int = ROWS_ALONE) -> Iterator[BarData]:
     """Bars built from columns, one at a time."""
     return map(
@@ -60,6 +72,42 @@ def bars_of(columns: BarColumns, rows: int = ROWS_ALONE) -> Iterator[BarData]:
         values_of(columns.volume, rows),
         repeat(columns.interval),
         *_optional(rows, columns.turnover, columns.open_interest),
+    )
+
+
+def bars_in_order(block: Block) -> Iterator[BarData]:
+    """The bars of a block that has bars alone, in order of time; their columns are merged before they become messages.
+
+    So one stream is read and not one of each instrument, whose numbers have left the cache before its next turn.
+    """
+    if block.order is None:
+        raise AssertionError("a block of one series is in order")
+    parts = [part for _, part in block.parts if isinstance(part, BarColumns)]
+    place = np.argsort(block.order, kind="stable")  # of each row, source by source
+
+    def merged(name: str) -> Iterator[Any]:
+        arrays = [getattr(part, name) for part in parts]
+        if all(array is None for array in arrays):
+            return repeat(0.0)
+        rows = np.concatenate(
+            [_floats(part, name) if a is None else a for part, a in zip(parts, arrays, strict=True)]
+        )
+        inorder = np.empty_like(rows)
+        inorder[place] = rows
+        return values_of(inorder)
+
+    symbols = {number: part.vt_symbol for number, part in block.parts}
+    intervals = {
+        number: part.interval for number, part in block.parts if isinstance(part, BarColumns)
+    }
+    numbers = block.order.tolist()
+    return map(
+        BarData,
+        map(symbols.__getitem__, numbers),
+        *map(merged, _BAR_FIELDS),
+        map(intervals.__getitem__, numbers),
+        merged("turnover"),
+        merged("open_interest"),
     )
 
 
@@ -125,8 +173,11 @@ class EventLoop:
             else:
                 self._run_ticks(source, ticks_of(columns))
         else:
-            run = self._run_merged_bars if self._only_bars else self._run_mixed
-            run(block.order.tolist(), self._streams(block))
+            order = block.order.tolist()
+            if self._only_bars:
+                self._run_merged_bars(order, bars_in_order(block))
+            else:
+                self._run_mixed(order, self._streams(block))
 
     def _prepare(self, source: Source, columns: Columns, rows: int) -> None:
         """Compute the declared indicators of these rows."""
@@ -146,7 +197,7 @@ class EventLoop:
                 else ticks_of(columns, ROWS_TOGETHER)
             )
             meet = self._meeting(source)
-            streams[number] = (messages.__next__, source.topic, source.book, source.record, meet)
+            streams[number] = (messages.__next__, source.topic, meet)
         return streams
 
     def _meeting(self, source: Source) -> Callable[[Any], None]:
@@ -219,14 +270,14 @@ class EventLoop:
             if queue:
                 drain()
 
-    def _run_merged_bars(self, order: list[int], streams: list[Any]) -> None:
+    def _run_merged_bars(self, order: list[int], bars: Iterator[BarData]) -> None:
         """``_run_bars`` for several instruments without quotes."""
+        sources = [(source.topic, source.book, source.record) for source in self._sources]
         clock, drain, advance = self._clock, self._event_engine.drain, self._event_engine.advance
         queue = self._event_engine.queue
         match = self._exchange.on_bar
-        for number in order:
-            following, topic, book, record, _ = streams[number]
-            bar = following()
+        for number, bar in zip(order, bars, strict=True):
+            topic, book, record = sources[number]
             ts = bar.ts_event
             if clock.next_due <= ts:
                 advance(ts)
@@ -248,7 +299,7 @@ class EventLoop:
         clock, drain, advance = self._clock, self._event_engine.drain, self._event_engine.advance
         queue = self._event_engine.queue
         for number in order:
-            following, topic, _, _, meet = streams[number]
+            following, topic, meet = streams[number]
             message = following()
             ts = message.ts_event
             if clock.next_due <= ts:

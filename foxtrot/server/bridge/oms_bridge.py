@@ -186,7 +186,10 @@ class OmsBridge:
     def idle(self) -> bool:
         """Whether no command is on its way to an adapter, and nothing waits to be folded or committed."""
         waiting = any(route.waiting for route in self.owner.routes.values())
-        return not (waiting or self._engine.queue or self.oms.step.facts or self.oms.step.rows)
+        oms = self.oms
+        return not (
+            waiting or self._engine.queue or oms.step.facts or oms.step.rows or oms.awaiting
+        )
 
     def counters(self) -> dict[str, int]:
         """Figures for ``svc.status``."""
@@ -260,6 +263,9 @@ class OmsBridge:
             raise RpcError("HALTED", self.oms.halted)
         if not request.vt_orderid:
             raise RpcError("NO_ID", "an order needs vt_orderid = ADAPTER.id, minted by its sender")
+        adapter = request.vt_orderid.partition(".")[0]
+        if self.oms.is_soon_ready(adapter) and not self.store.knows_order(request.vt_orderid):
+            raise RpcError("NOT_READY", self.oms.awaited(adapter))
         pending = later()
         ordered = Ordered(request, pending.answer, lambda reason: pending.fail("REFUSED", reason))
         self._put(ORDERED, ordered)

@@ -238,8 +238,16 @@ class OmsCommands(OmsHedging):
         else:
             self._transmit((request, order))
 
+    def _release(self, sent: tuple[OrderRequest, OrderData]) -> None:
+        """Send an order that is durable now, unless a comparison with the venue has closed it meanwhile."""
+        known = self.orders.orders.get(sent[1].vt_orderid)
+        if known is not None and not known.is_active():
+            self._log(f"order {known.vt_orderid} is {known.status.value}, it is not sent", 30)
+            return
+        self._transmit(sent)
+
     def _transmit(self, sent: tuple[OrderRequest, OrderData]) -> None:
-        """Release a written order to its venue; a failure in between leaves it UNKNOWN, never rejected."""
+        """Hand over a written order to its venue; a failure in between leaves it UNKNOWN, never rejected."""
         request, order = sent
         route = self.main_engine.get_route(request.vt_orderid.partition(".")[0])
         if route is None:

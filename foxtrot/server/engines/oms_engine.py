@@ -91,7 +91,7 @@ class OmsEngine(OmsQueries, OmsControl):
         self.begin_reconciling()
         self.market = market if market is not None else MarketView()
         self._command_order = event_engine.topic(events.COMMAND_ORDER)
-        self._send_topic = _effect("oms.send", self._transmit)
+        self._send_topic = _effect("oms.send", self._release)
         self._modify_topic = _effect("oms.modify", self._modify)
         self._cancel_topic = _effect("oms.cancel", self._cancel)
         self._call_topic = _effect("oms.call", _call)

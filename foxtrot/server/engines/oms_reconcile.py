@@ -24,6 +24,8 @@ from foxtrot.server.oms.reconciler import OwnState, ReconcilePolicy, Reconciliat
 
 RECONCILE_NS = 30 * NS_PER_SECOND
 HASTE_NS = 2 * NS_PER_SECOND
+PATIENCE_NS = 10 * NS_PER_SECOND
+"""How long an order may wait for an adapter that was just connected; later it would be too old to be sent unasked."""
 _TICK = "oms.reconcile"
 _HARMLESS = frozenset({Code.ORDER_EXTERNAL, Code.POSITION_OPENED, Code.ORDER_UNLISTED})
 
@@ -35,7 +37,7 @@ class OmsReconcile(OmsReports):
         interval: ns between two questions; 0 for none but the first after each connection.
         policy: how patient and how strict to be.
         discrepancies: what the last pass found, by adapter.
-        awaiting: adapters that have not said yet how their account stands.
+        awaiting: adapters that have not said yet how their account stands, and since when (ns).
     """
 
     interval: int
@@ -43,7 +45,7 @@ class OmsReconcile(OmsReports):
 
     def begin_reconciling(self) -> None:
         """Nothing is known of any venue."""
-        self.awaiting: set[str] = set()
+        self.awaiting: dict[str, int] = {}
         self._asked: dict[str, int] = {}
         self.discrepancies: dict[str, tuple[Discrepancy, ...]] = {}
 
@@ -52,10 +54,15 @@ class OmsReconcile(OmsReports):
         route = self.main_engine.get_route(adapter)
         if not self.keeps or route is None or not route.snapshots:
             return
-        self.awaiting.add(adapter)
+        self.awaiting.setdefault(adapter, self.clock.now())
         self.ask(adapter)
         if _TICK not in self.clock.timer_names():
             self.clock.set_interval(_TICK, NS_PER_SECOND, self._on_tick)
+
+    def is_soon_ready(self, adapter: str) -> bool:
+        """Whether an adapter has been asked how its account stands and may well answer in the next seconds."""
+        since = self.awaiting.get(adapter)
+        return since is not None and self.clock.now() - since < PATIENCE_NS
 
     def awaited(self, adapter: str) -> str:  # noqa: D102 - inherits
         if adapter not in self.awaiting:
@@ -121,7 +128,7 @@ class OmsReconcile(OmsReports):
             self._fold(report)
         self._take_blocks(snapshot.adapter, outcome)
         self._tell(snapshot.adapter, outcome)
-        self.awaiting.discard(snapshot.adapter)
+        self.awaiting.pop(snapshot.adapter, None)
 
     def _fold(self, report: Any) -> None:
         if isinstance(report, OrderData):

@@ -117,14 +117,19 @@ def _load_control(oms: OmsEngine) -> None:
                 gate.unblock(Block(adapter, vt_symbol, strategy))
             case Counting():
                 stored = fact
+    _keep_halts(oms, gate)
+    if oms.keeps and (stored.digits if stored else {}) != counting.digits:
+        oms.step.note(COUNTING, counting, "control", counting)
+
+
+def _keep_halts(oms: OmsEngine, gate: TradingGate) -> None:
+    """Put a gate as the disk has it in place of the old one, with the halts that the disk does not know."""
     for strategy, halt in oms.gate.halts.items():
         if gate.halts.get(strategy) != halt:
             gate.halt(halt.reason, halt.ts, strategy, closing=halt.closing)
             halted = Halted(halt.reason, halt.ts, strategy, halt.closing)
             oms.step.note(str(control_key(halted)), halted, "control", halted)
     oms.gate = gate
-    if oms.keeps and (stored.digits if stored else {}) != counting.digits:
-        oms.step.note(COUNTING, counting, "control", counting)
 
 
 def _load_orders(oms: OmsEngine) -> None:
