@@ -18,7 +18,7 @@ BUFFER_BYTES = 1 << 16
 
 
 class RunLog:
-    """Collects orders and trades as they are delivered: all in ``records``, the fills also in ``trades``.
+    """Collects orders and trades as they are delivered, in ``records``.
 
     Args:
         event_engine: the dispatcher of the run.
@@ -26,10 +26,12 @@ class RunLog:
 
     def __init__(self, event_engine: EventEngine) -> None:
         self.records: list[OrderData | TradeData] = []
-        self.trades: list[TradeData] = []
         event_engine.subscribe(events.EVENT_ORDER, self.records.append)
         event_engine.subscribe(events.EVENT_TRADE, self.records.append)
-        event_engine.subscribe(events.EVENT_TRADE, self.trades.append)
+
+    def trades(self) -> tuple[TradeData, ...]:
+        """The fills among the records."""
+        return tuple(record for record in self.records if isinstance(record, TradeData))
 
     def sha256(self) -> str:
         """Digest of all records, as hexadecimal digits."""

@@ -152,11 +152,6 @@ class OmsBase(OmsLife):
         if topic.handlers:
             self._emit((topic, order))
 
-    def _publish_trade(self, trade: TradeData) -> None:
-        topic = (self._topics.get(trade.strategy) or self._topics_of(trade.strategy))[1]
-        if topic.handlers:
-            self._emit((topic, trade))
-
     def _publish_position(self, leg: PositionLeg) -> None:
         """Publish a position and its account, built only where somebody listens."""
         topics = self._position_topics.get(leg.key)

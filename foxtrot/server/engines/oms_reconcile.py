@@ -158,6 +158,7 @@ class OmsReconcile(OmsReports):
             last_fill_ts=lambda vt_symbol: self._last_fill(adapter, vt_symbol),
             positions=self.positions.snapshots(lambda _symbol: 0.0, now),
             accounts=accounts,
+            now=now,
         )
 
     def _last_fill(self, adapter: str, vt_symbol: str) -> int:

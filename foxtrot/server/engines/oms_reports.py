@@ -75,7 +75,7 @@ class OmsReports(OmsCommands):
         order = self.orders.fold_trade(trade)
         if trade.strategy != order.strategy:
             trade = replace(trade, strategy=order.strategy)
-        self.trades.fold(trade)
+        self.trades.trades.setdefault(trade.vt_tradeid, trade)  # TradeManager.fold
         if self.keeps:
             self._note_order(order)
             self.step.note_trade(trade)
@@ -85,9 +85,16 @@ class OmsReports(OmsCommands):
                 self._note_account(leg.adapter, code)
             if trade.vt_orderid in self.unsettled:
                 self._settle(order)
-        self._publish_order(order)
-        self._publish_trade(trade)
-        self._publish_position(leg)
+        order_topic, trade_topic = self._topics.get(order.strategy) or self._topics_of(
+            order.strategy
+        )
+        if order_topic.handlers:
+            self._emit((order_topic, order))
+        if trade_topic.handlers:
+            self._emit((trade_topic, trade))
+        topics = self._position_topics.get(leg.key)
+        if topics is None or topics[0].handlers or topics[1].handlers:
+            self._publish_position(leg)
 
     def _knows_trade(self, vt_tradeid: str) -> bool:
         return vt_tradeid in self.trades.trades or self.persistence.knows_trade(vt_tradeid)

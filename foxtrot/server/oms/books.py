@@ -7,7 +7,7 @@ that was; a fill is booked wholly or, where it raises, not at all.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 from foxtrot.core.constants import Direction
 from foxtrot.core.objects import ContractData, TradeData, split_vt_id
@@ -17,13 +17,6 @@ from foxtrot.server.oms.order_manager import OrderManager
 from foxtrot.server.oms.position_leg import PositionLeg, units_of
 from foxtrot.server.oms.position_manager import PositionManager, Unmatched
 from foxtrot.server.oms.trade_manager import TradeManager
-
-
-class Booking(NamedTuple):
-    """What a fill has changed: the position, and the currencies of its adapter's account."""
-
-    leg: PositionLeg
-    codes: tuple[str, ...]
 
 
 def nobody(_what: object, _units: float = 0.0) -> None:
@@ -53,8 +46,10 @@ class Books:
         self.instrument = self.instruments.instrument
         self.positions = PositionManager(self.instrument, unmatched)
 
-    def book(self, trade: TradeData) -> Booking:
+    def book(self, trade: TradeData) -> tuple[PositionLeg, tuple[str, ...]]:
         """Book a fill that was not seen before in its position and account; its order is not looked at.
+
+        Returns the position that it has changed, and the currencies of its adapter's account that it has.
 
         A fee in another currency than the contract's is booked there, and is no part of the position's own result. A
         fill without volume (all of it was booked before by a made-up one) brings its fee alone.
@@ -73,10 +68,11 @@ class Books:
         if fee and fee_code != code:
             accounts.book(adapter, fee_code, 0, fee)
             accounts.book(adapter, code, realized, 0)
-            return Booking(leg, (code, fee_code))
-        leg.book.commission += fee
-        accounts.book(adapter, code, realized, fee)
-        return Booking(leg, (code,))
+            return leg, (code, fee_code)
+        if fee:
+            leg.book.commission += fee
+        accounts.ledgers[adapter].book(code, realized, fee)
+        return leg, (code,)
 
     def take_contract(self, contract: ContractData) -> tuple[ContractData, str]:
         """Take up a contract; returns it as taken up, and a warning or nothing (``InstrumentManager.replace``)."""

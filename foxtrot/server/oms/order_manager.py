@@ -25,6 +25,7 @@ from foxtrot.server.oms.transitions import (
     DENIED,
     NOTTRADED,
     PARTTRADED,
+    SUBMITTING,
     TRANSITIONS,
     TRIGGERED,
     UNKNOWN,
@@ -69,11 +70,12 @@ class OrderManager:
         Raises:
             OrderError: the id was used before.
         """
-        if order.vt_orderid in self.orders:
-            raise OrderError(
-                f"order id {order.vt_orderid} was used before; ids are never used twice"
-            )
-        self._store(order)
+        vt_orderid = order.vt_orderid
+        if vt_orderid in self.orders:
+            raise OrderError(f"order id {vt_orderid} was used before; ids are never used twice")
+        self.orders[vt_orderid] = order
+        if order.status in ACTIVE_STATUSES:
+            self.active[vt_orderid] = order
 
     def restore(self, order: OrderData, fills: Fills | None) -> None:
         """Take up an order as it was saved, with the sum of its fills (``add_fill``), None where it has none."""
@@ -96,6 +98,18 @@ class OrderManager:
             adopted = replace(report, strategy=report.strategy or EXTERNAL)
             self._store(adopted)
             return adopted
+        if (  # the usual first report: the venue has taken the order as it was sent
+            report.status is NOTTRADED
+            and order.status is SUBMITTING
+            and report.volume == order.volume
+            and report.price == order.price
+            and report.trigger_price == order.trigger_price
+            and not (report.traded or report.average_price or report.reason or report.venue_orderid)
+            and not order.traded
+        ):
+            taken = replace(order, status=NOTTRADED, ts_event=report.ts_event)
+            self.orders[order.vt_orderid] = self.active[order.vt_orderid] = taken
+            return taken
         if report.status in TRANSITIONS[order.status]:
             volume, price, trigger = (
                 report.volume or order.volume,
@@ -165,7 +179,11 @@ class OrderManager:
             average_price=average,
             ts_event=trade.ts_event,
         )
-        self._store(changed)
+        self.orders[vt_orderid] = changed  # _store without its call
+        if status in ACTIVE_STATUSES:
+            self.active[vt_orderid] = changed
+        else:
+            self.active.pop(vt_orderid, None)
         return changed
 
     def deny(self, order: OrderData, reason: str) -> OrderData:

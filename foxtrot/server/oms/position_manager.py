@@ -63,20 +63,21 @@ class PositionManager:
         key = (trade.vt_tradeid.partition(".")[0], trade.vt_symbol)
         leg = self._net.get(key) or self._leg_of(key, trade)
         instrument = leg.instrument
-        lots = instrument.lot.to_lots(trade.volume)
-        value = round(trade.price * trade.volume * instrument.scale)  # Instrument.value
-        if lots <= 0 or trade.direction == NET:
+        lot, volume, direction = instrument.lot, trade.volume, trade.direction
+        lots = lot.known_lots if volume == lot.known_units else lot.to_lots(volume)
+        value = round(trade.price * volume * instrument.scale)  # Instrument.value
+        if lots <= 0 or direction == NET:
             if not lots and absorbed_volume(trade):
                 leg.ts_event = trade.ts_event
                 return leg, 0
             raise AccountingError(
-                f"fill {trade.vt_tradeid}: needs a positive volume and a side, got {trade.volume} {trade.direction}"
+                f"fill {trade.vt_tradeid}: needs a positive volume and a side, got {volume} {direction}"
             )
-        signed = lots if trade.direction == LONG else -lots
+        signed = lots if direction == LONG else -lots
         if leg.direction is not NET:
             excess = leg.excess(signed)
             if excess:
-                self._unmatched(trade, instrument.lot.from_lots(excess))
+                self._unmatched(trade, lot.from_lots(excess))
                 known = divide_half_even(value * (lots - excess), lots)
                 signed, value = (lots - excess if signed > 0 else excess - lots), known
                 if not signed:

@@ -73,6 +73,8 @@ class OwnState:
         last_fill_ts: newest ``ts_event`` of the adapter's fills in a ``vt_symbol``; 0 where there never was one.
         positions: our legs; flat ones may be left out.
         accounts: our balances; a ledger on which nothing was ever booked or reported is left out.
+        now: moment of the comparison on our clock, so that a venue whose clock is ahead does not end our patience;
+            0 where the venue's clock alone counts.
     """
 
     active: Mapping[str, OrderData]
@@ -83,6 +85,7 @@ class OwnState:
     last_fill_ts: Callable[[str], int]
     positions: Sequence[PositionData] = ()
     accounts: Sequence[AccountData] = ()
+    now: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -106,7 +106,8 @@ def _judge_in_flight(work: Work, own: OrderData) -> None:
     """An order of which nobody has heard since it was submitted."""
     venue, vt_orderid = work.venue, own.vt_orderid
     submitted = own.ts_init or own.ts_event
-    patient = venue.ts >= submitted + work.policy.grace
+    due = submitted + work.policy.grace
+    patient = venue.ts >= due and (not work.own.now or work.own.now >= due)
     if not patient and own.status is Status.SUBMITTING:
         work.deferred.update((vt_orderid, own.vt_symbol))
         return

@@ -212,3 +212,24 @@ def test_after_the_disk_worked_again_the_venue_is_asked_before_anything_is_sent(
     denied = desk.main.get_order(desk.send())
     assert denied is not None
     assert "has not said yet" in denied.reason
+
+
+def test_a_venue_whose_clock_is_ahead_does_not_end_our_patience(desk: Desk) -> None:
+    desk.tell()
+    vt_orderid = desk.send()
+    ahead = desk.clock.now() + 3_600 * 10**9
+    snapshot = VenueSnapshot(
+        "SIM", ahead, positions=(), open_orders_complete=True, history_since=0, fills_since=0
+    )
+    desk.venue.on_snapshot(snapshot)
+    desk.drain()
+    order = desk.main.get_order(vt_orderid)
+    assert order is not None
+    assert order.status is Status.SUBMITTING
+    for _ in range(11):
+        desk.wait(1)
+    desk.venue.on_snapshot(replace(snapshot, ts=ahead + 1))
+    desk.drain()
+    order = desk.main.get_order(vt_orderid)
+    assert order is not None
+    assert order.status is Status.REJECTED
