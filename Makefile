@@ -2,10 +2,13 @@
 #   make backtest PYTHON=python3.12          another interpreter
 #   make backtest CONFIG=my.toml ARGS=--json  another run
 #   make test ARGS="-k oms"                  some of the tests
+#   make up INSTALLATION=my.toml             another installation than configs/paper.toml; so for down, status, restart
+#   make restart SERVICE=oms                 one of its services
 #   make chaos ARGS="-k F24"                 one of the faults; --resume goes on where a run was cut short
 
 PYTHON ?= python3
 CONFIG ?= configs/backtest.toml
+INSTALLATION ?= $(or $(FOXTROT_CONFIG),configs/paper.toml)
 ARGS ?=
 WORKERS ?= 2
 UV_VERSION := 0.13.9
@@ -35,7 +38,7 @@ export UV_CACHE_DIR := $(CURDIR)/.tools/cache
 endif
 endif
 
-.PHONY: help install backtest test check lint format typecheck docs docs-serve bench bench-oms chaos clean
+.PHONY: help install backtest up down status restart test check lint format typecheck docs docs-serve bench bench-oms chaos clean
 
 help:  ## list what can be done
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -44,6 +47,18 @@ install: $(INSTALLED)  ## set up .venv with Foxtrot and all tools
 
 backtest: $(INSTALLED)  ## run the sample strategy over real prices and write the report
 	$(BIN)/foxtrot backtest $(CONFIG) $(ARGS)
+
+up: $(INSTALLED)  ## start paper trading on replayed prices, or INSTALLATION=FILE, and wait until it is ready
+	@$(BIN)/foxtrot up $(INSTALLATION) $(ARGS)
+
+down: $(INSTALLED)  ## stop it in order
+	@$(BIN)/foxtrot down $(INSTALLATION) $(ARGS)
+
+status: $(INSTALLED)  ## show its services and strategies
+	@$(BIN)/foxtrot status $(INSTALLATION) $(ARGS)
+
+restart: $(INSTALLED)  ## stop and start one of its services: SERVICE=oms
+	@$(BIN)/foxtrot restart $(or $(SERVICE),$(error say which: make restart SERVICE=oms)) --config $(INSTALLATION) $(ARGS)
 
 test: $(INSTALLED)  ## run the tests
 	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile $(ARGS)

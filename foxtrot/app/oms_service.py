@@ -118,7 +118,7 @@ class OmsService:
         self.oms.close()
 
     def _on_price(self, _topic: str, envelope: Envelope[Any]) -> None:
-        self.market.update(envelope.message)
+        self.market.update(envelope.message, self.process.clock.now())
 
     def _on_care(self, _timer: TimerData) -> None:
         """What is done between batches of work: copies, the check of old history, and what to say of ourselves."""

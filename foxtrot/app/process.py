@@ -117,6 +117,7 @@ class ServiceProcess:
         self.role = role
         self.io_clock = LiveClock()
         self.clock: Clock = SimulatedClock() if installation.paced else self.io_clock
+        self._parent = os.getppid()  # before the lock is waited for, in which time the parent may die
         folder = installation.folder("state")
         self._lock = ServiceLock(folder / f"{service}.lock", service, installation.oms.lock_timeout)
         self.epoch = next_epoch(folder / f"{service}.boot")
@@ -134,7 +135,6 @@ class ServiceProcess:
         self.started = self.io_clock.now()
         self._reason = ""
         self._signals = 0
-        self._parent = os.getppid()
         env = os.environ.get(SUPERVISED)
         self._supervised = bool(env) if supervised is None else supervised
         self.publisher = Publisher(

@@ -10,9 +10,11 @@ import typer
 
 from foxtrot.cli import options as opt
 from foxtrot.cli.failing import reported
+from foxtrot.core.errors import ConfigError
 
 if TYPE_CHECKING:
     from foxtrot.app.backtest import BacktestOutcome
+    from foxtrot.app.settings import BacktestJob
 
 __all__ = ["backtest"]
 
@@ -51,6 +53,9 @@ def backtest(
     no_report: opt.NoReport = False,
     parquet: opt.Parquet = False,
     open_: opt.Open = False,
+    remote: opt.Remote = False,
+    config: opt.RemoteConfig = None,
+    run: opt.RemoteRun = None,
     json: opt.Json = False,
     quiet: opt.Quiet = False,
     debug: opt.Debug = False,
@@ -85,21 +90,21 @@ def backtest(
         no_report=no_report,
         parquet=parquet,
         open=open_,
+        remote=remote,
+        remote_config=config,
+        remote_run=run,
     )
     with reported(debug):
         _run(target, given, json=json, quiet=quiet)
 
 
 def _run(target: str, given: opt.BacktestOptions, *, json: bool, quiet: bool) -> None:
-    from foxtrot.app.backtest import run_backtest_job
     from foxtrot.cli.job import job_from
-    from foxtrot.cli.progress import watching
 
     sys.path.append(str(Path.cwd()))  # strategies in modules of the user's own
     try:
         job, notes = job_from(target, given)
-        with watching(quiet=quiet) as watcher:
-            outcome = run_backtest_job(job, watcher.progress, watcher.stage)
+        outcome = _outcome(job, given, quiet=quiet)
     finally:
         sys.path.remove(str(Path.cwd()))
     if json:
@@ -112,6 +117,23 @@ def _run(target: str, given: opt.BacktestOptions, *, json: bool, quiet: bool) ->
         import webbrowser
 
         webbrowser.open(outcome.report.resolve().as_uri())
+
+
+def _outcome(job: BacktestJob, given: opt.BacktestOptions, *, quiet: bool) -> BacktestOutcome:
+    """Run the job here, or have the backtest service run it."""
+    where = (given.remote_config, given.remote_run)
+    if given.remote:
+        from foxtrot.cli.remote import run_remotely, service_at
+
+        return run_remotely(job, service_at(*where), quiet=quiet)
+    if where != (None, None):
+        raise ConfigError("--config and --run name a backtest service; add --remote")
+
+    from foxtrot.app.backtest import run_backtest_job
+    from foxtrot.cli.progress import watching
+
+    with watching(quiet=quiet) as watcher:
+        return run_backtest_job(job, watcher.progress, watcher.stage)
 
 
 def _show(outcome: BacktestOutcome, notes: tuple[str, ...]) -> None:

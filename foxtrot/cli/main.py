@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from foxtrot.cli import backtest, data, oms
+from foxtrot.cli import backtest, books, control, data, jobs, oms
 
 __all__ = ["app", "main"]
 
@@ -29,6 +29,9 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.command("backtest", epilog=_EPILOG)(backtest.backtest)
+control.register(app, _EPILOG)
+books.register(app, _EPILOG)
+app.add_typer(jobs.app, name="jobs")
 app.add_typer(data.app, name="data")
 app.add_typer(oms.app, name="oms")
 

@@ -24,7 +24,7 @@ class StampOption(StrEnum):
     CLOSE = "close"
 
 
-_DATA, _RUN, _RESULT = "Data", "Run", "Result"
+_DATA, _RUN, _RESULT, _SERVICE = "Data", "Run", "Result", "Service"
 
 Data = Annotated[
     list[Path] | None,
@@ -208,6 +208,32 @@ Parquet = Annotated[
 Open = Annotated[
     bool, typer.Option("--open", help="Open the report in a browser.", rich_help_panel=_RESULT)
 ]
+Remote = Annotated[
+    bool,
+    typer.Option(
+        "--remote",
+        help="Have the backtest service run it, on the same machine, and watch.",
+        rich_help_panel=_SERVICE,
+    ),
+]
+RemoteConfig = Annotated[
+    Path | None,
+    typer.Option(
+        "--config",
+        metavar="FILE",
+        help="With --remote: the installation; by default FOXTROT_CONFIG, else configs/paper.toml.",
+        rich_help_panel=_SERVICE,
+    ),
+]
+RemoteRun = Annotated[
+    Path | None,
+    typer.Option(
+        "--run",
+        metavar="FOLDER",
+        help="With --remote: run folder of a service without installation.",
+        rich_help_panel=_SERVICE,
+    ),
+]
 Json = Annotated[
     bool,
     typer.Option("--json", help="Print only JSON to standard output.", rich_help_panel=_RESULT),
@@ -251,6 +277,9 @@ class BacktestOptions:
     no_report: bool = False
     parquet: bool = False
     open: bool = False
+    remote: bool = False
+    remote_config: Path | None = None
+    remote_run: Path | None = None
 
 
 def columns_of(given: list[str] | None) -> dict[str, str]:

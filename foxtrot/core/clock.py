@@ -75,6 +75,10 @@ class Clock(ABC):
         offset = self._timer_time() - self.now()
         self._add(name, due + offset, callback, 0, False)
 
+    def set_delay(self, name: str, delay: int, callback: TimerCallback) -> None:
+        """Call ``callback`` once, ``delay`` ns from now, whatever the wall clock does meanwhile."""
+        self._add(name, self._timer_time() + delay, callback, 0, False)
+
     def set_interval(
         self,
         name: str,

@@ -9,15 +9,17 @@ class MarketRecord:
     """The newest market data of one instrument.
 
     Whoever delivers it stores bars and ticks alike in ``last``; ``bar`` and ``tick`` are kept by ``MarketView.update``.
+    ``arrived`` is when ``last`` came in (ns UTC of this process), 0 where nobody says so.
     """
 
-    __slots__ = ("bar", "last", "tick", "vt_symbol")
+    __slots__ = ("arrived", "bar", "last", "tick", "vt_symbol")
 
     def __init__(self, vt_symbol: str) -> None:
         self.vt_symbol = vt_symbol
         self.last: BarData | TickData | None = None
         self.bar: BarData | None = None
         self.tick: TickData | None = None
+        self.arrived = 0
 
     def price(self) -> float:
         """Close of the newest bar or middle of the newest quote; 0 before the first."""
@@ -27,7 +29,9 @@ class MarketRecord:
         return last.mid_price if last is not None else 0.0
 
     def ts(self) -> int:
-        """When the newest data became known (ns UTC); 0 before the first."""
+        """When the newest data became known (ns UTC): here, where that was noted, else by its own stamp; 0 before."""
+        if self.arrived:
+            return self.arrived
         return self.last.ts_event if self.last is not None else 0
 
 
@@ -44,10 +48,16 @@ class MarketView:
             record = self.records[vt_symbol] = MarketRecord(vt_symbol)
         return record
 
-    def update(self, message: BarData | TickData) -> None:
-        """Take up a bar or tick; register it for ``EVENT_BAR`` and ``EVENT_TICK``."""
+    def update(self, message: BarData | TickData, arrived: int = 0) -> None:
+        """Take up a bar or tick; register it for ``EVENT_BAR`` and ``EVENT_TICK``.
+
+        Args:
+            message: the data.
+            arrived: when it came in (ns UTC of this process), where data may be replayed with stamps of another time.
+        """
         record = self.record(message.vt_symbol)
         record.last = message
+        record.arrived = arrived
         if isinstance(message, BarData):
             record.bar = message
         else:

@@ -252,3 +252,17 @@ def test_a_live_interval_may_start_at_a_time_of_the_wall(machine: FakeTime) -> N
 def test_a_clock_is_abstract() -> None:
     with pytest.raises(TypeError):
         Clock()  # type: ignore[abstract]
+
+
+def test_a_delay_is_not_moved_by_a_step_of_the_wall_clock(machine: FakeTime) -> None:
+    clock = LiveClock()
+    fired: list[TimerData] = []
+
+    machine.wall += 3_600 * NS_PER_SECOND  # just before it is set: whoever reads the wall adds this to the delay
+    clock.set_delay("soon", 10, fired.append)
+    machine.wall -= 7_200 * NS_PER_SECOND
+    machine.steady += 9
+    assert clock.fire_due() == 0
+    machine.steady += 1
+    assert clock.fire_due() == 1
+    assert clock.timer_names() == ()
