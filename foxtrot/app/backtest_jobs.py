@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import contextlib
 import logging
-import os
 import re
 from pathlib import Path
 from typing import Any, Literal
@@ -20,6 +19,7 @@ from typing import Any, Literal
 import msgspec
 from msgspec.structs import replace
 
+from foxtrot.app.files import write_durably
 from foxtrot.core.errors import ConfigError, PersistenceError
 
 __all__ = ["ACTIVE", "ENDED", "JobRecord", "JobResult", "JobStore", "check_id"]
@@ -231,21 +231,7 @@ class JobStore:
         self._jobs = {job.id: job for job in sorted(found, key=lambda job: job.number)}
 
     def _write(self, path: Path, content: msgspec.Struct) -> None:
-        partial = path.with_name(f".{path.name}.new")
         try:
-            fd = os.open(partial, os.O_CREAT | os.O_TRUNC | os.O_WRONLY | os.O_CLOEXEC, 0o600)
-            try:
-                rest = memoryview(msgspec.json.encode(content))
-                while rest:
-                    rest = rest[os.write(fd, rest) :]
-                os.fsync(fd)
-            finally:
-                os.close(fd)
-            partial.replace(path)
-            folder = os.open(self.folder, os.O_RDONLY | os.O_CLOEXEC)
-            try:
-                os.fsync(folder)
-            finally:
-                os.close(folder)
+            write_durably(path, msgspec.json.encode(content))
         except OSError as error:
             raise PersistenceError(f"{path}: cannot be written: {error}") from error

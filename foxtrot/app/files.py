@@ -11,7 +11,7 @@ from pathlib import Path
 
 from foxtrot.core.errors import ConfigError
 
-__all__ = ["check_folder", "make_folder", "write_atomically", "write_text"]
+__all__ = ["check_folder", "make_folder", "write_atomically", "write_durably", "write_text"]
 
 
 def check_folder(folder: Path) -> None:
@@ -70,3 +70,26 @@ def write_text(path: Path, text: str) -> Path:
         ConfigError: the file cannot be written.
     """
     return write_atomically(path, lambda draft: draft.write_text(text, encoding="utf-8"))
+
+
+def write_durably(path: Path, content: bytes) -> None:
+    """Write a small private file (0600), so that after a loss of power it is there wholly, or as it was before.
+
+    Raises:
+        OSError: it cannot be written; the old file is as it was.
+    """
+    partial = path.with_name(f".{path.name}.new")
+    fd = os.open(partial, os.O_CREAT | os.O_TRUNC | os.O_WRONLY | os.O_CLOEXEC, 0o600)
+    try:
+        rest = memoryview(content)
+        while rest:
+            rest = rest[os.write(fd, rest) :]
+        os.fsync(fd)
+    finally:
+        os.close(fd)
+    partial.replace(path)
+    folder = os.open(path.parent, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)

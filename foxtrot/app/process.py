@@ -28,6 +28,7 @@ from typing import Any
 import zmq
 
 from foxtrot.app.failures import exit_code
+from foxtrot.app.files import write_durably
 from foxtrot.app.installation import Installation
 from foxtrot.app.process_lock import ServiceLock
 from foxtrot.app.process_log import BusLog
@@ -117,7 +118,9 @@ class ServiceProcess:
         self.role = role
         self.io_clock = LiveClock()
         self.clock: Clock = SimulatedClock() if installation.paced else self.io_clock
-        self._parent = os.getppid()  # before the lock is waited for, in which time the parent may die
+        self._parent = (
+            os.getppid()
+        )  # before the lock is waited for, in which time the parent may die
         folder = installation.folder("state")
         self._lock = ServiceLock(folder / f"{service}.lock", service, installation.oms.lock_timeout)
         self.epoch = next_epoch(folder / f"{service}.boot")
@@ -328,25 +331,10 @@ def next_epoch(path: Path) -> int:
     try:
         try:
             last = int(path.read_text() or 0)
-        except (
-            FileNotFoundError,
-            ValueError,
-        ):  # new, or torn by a loss of power: the clock is ahead of it
+        except (FileNotFoundError, ValueError):  # new, or not ours: the clock is ahead of it
             last = 0
         epoch = max(last + 1, LiveClock().now() // NS_PER_SECOND)
-        partial = path.with_name(path.name + ".new")
-        fd = os.open(partial, os.O_CREAT | os.O_TRUNC | os.O_WRONLY | os.O_CLOEXEC, 0o600)
-        try:
-            os.write(fd, str(epoch).encode())
-            os.fsync(fd)
-        finally:
-            os.close(fd)
-        partial.replace(path)
-        folder = os.open(path.parent, os.O_RDONLY | os.O_CLOEXEC)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
+        write_durably(path, str(epoch).encode())
     except OSError as error:
         raise FoxtrotError(f"{path}: the number of starts cannot be kept: {error}") from error
     return epoch

@@ -11,23 +11,10 @@ import typer
 from foxtrot.cli import options as opt
 from foxtrot.cli.control import Config, Json, Watching
 from foxtrot.cli.failing import reported
+from foxtrot.cli.filters import From, Strategy, Symbol, To
 
 __all__ = ["register"]
 
-Strategy = Annotated[
-    str, typer.Option("--strategy", metavar="NAME", help="Only those of this strategy.")
-]
-Symbol = Annotated[
-    str, typer.Option("--symbol", metavar="VT_SYMBOL", help="Only those of this instrument.")
-]
-From = Annotated[
-    str | None,
-    typer.Option("--from", metavar="DATE", help="The first day or time, in UTC by default."),
-]
-To = Annotated[
-    str | None,
-    typer.Option("--to", metavar="DATE", help="The last day, or the first time not wanted."),
-]
 Limit = Annotated[
     int, typer.Option("--limit", metavar="N", min=1, help="Most rows to show, the newest.")
 ]

@@ -10,6 +10,7 @@ import typer
 from foxtrot.app.failures import FAILED, INTERRUPTED
 from foxtrot.cli import options as opt
 from foxtrot.cli.failing import reported
+from foxtrot.cli.filters import From, Strategy, Symbol, To
 from foxtrot.cli.oms_ask import ask, working
 
 __all__ = ["app"]
@@ -84,20 +85,6 @@ ArchiveFolder = Annotated[
         metavar="FOLDER",
         help="Where the Parquet files go; DATABASE.archive beside the database by default.",
     ),
-]
-Strategy = Annotated[
-    str, typer.Option("--strategy", metavar="NAME", help="Only those of this strategy.")
-]
-Symbol = Annotated[
-    str, typer.Option("--symbol", metavar="VT_SYMBOL", help="Only those of this instrument.")
-]
-From = Annotated[
-    str | None,
-    typer.Option("--from", metavar="DATE", help="The first day or time, in UTC by default."),
-]
-To = Annotated[
-    str | None,
-    typer.Option("--to", metavar="DATE", help="The last day, or the first time not wanted."),
 ]
 Limit = Annotated[int, typer.Option("--limit", metavar="N", min=1, help="Most rows to show.")]
 Newest = Annotated[bool, typer.Option("--newest", help="Begin with the newest.")]
