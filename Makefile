@@ -38,7 +38,7 @@ export UV_CACHE_DIR := $(CURDIR)/.tools/cache
 endif
 endif
 
-.PHONY: help install backtest up down status restart test check lint format typecheck docs docs-serve bench bench-oms chaos clean
+.PHONY: help install backtest up down status restart test check lint format typecheck docs docs-serve bench bench-bus bench-oms chaos clean
 
 help:  ## list what can be done
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -91,6 +91,9 @@ docs-serve: $(INSTALLED)  ## serve the documentation and rebuild it on each chan
 
 bench: $(INSTALLED)  ## measure and write benchmarks/results.json
 	$(BIN)/python benchmarks/run.py $(ARGS)
+
+bench-bus: $(INSTALLED)  ## measure the bus and a chain of processes and write benchmarks/results-bus.json
+	$(BIN)/python benchmarks/chain.py $(ARGS)
 
 bench-oms: $(INSTALLED)  ## measure the durable order management and write benchmarks/results-oms.json
 	$(BIN)/python benchmarks/oms.py $(ARGS)

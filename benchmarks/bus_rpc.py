@@ -1,9 +1,11 @@
 """What does a request cost? Round trips between two processes, beside a raw DEALER and ROUTER in the same run.
 
 The raw pair sends frames of the same bytes and looks into none of them. Foxtrot's encodes and decodes typed messages,
-tells repeated requests from new ones, keeps the reply and watches the time. Rounds alternate; the best of each counts.
+tells repeated requests from new ones, keeps the reply and watches the time. Short rounds alternate, so that all see
+the same machine; a ratio is the median of the rounds' ratios. Processor time of both processes per request (all
+threads) is the second figure: it does not count waiting for a processor.
 
-    python benchmarks/bus_rpc.py [--requests 2000] [--rounds 5]
+    python benchmarks/bus_rpc.py [--requests 300] [--rounds 25]
 """
 
 from __future__ import annotations
@@ -11,10 +13,12 @@ from __future__ import annotations
 import argparse
 import json
 import multiprocessing
+import os
 import sys
 import tempfile
 import time
 from pathlib import Path
+from statistics import median
 
 import zmq
 
@@ -85,16 +89,22 @@ def ask_foxtrot(client: RpcClient, requests: int) -> float:
     return time.perf_counter() - begun
 
 
+def processor_us(*pids: int | None) -> float:
+    """Microseconds of processor time that processes have used; 0 where the system does not tell."""
+    paths = [path for pid in pids for path in Path(f"/proc/{pid}/task").glob("*/schedstat")]
+    return sum(int(path.read_text().split()[0]) for path in paths) / 1e3
+
+
 def measure(folder: str, requests: int, rounds: int) -> dict[str, float]:
-    """Time both in turn; microseconds per round trip."""
+    """Time all in turn; microseconds per round trip."""
     endpoints = {name: f"ipc://{folder}/{name}" for name in ("raw", "polled", "foxtrot")}
     spawn = multiprocessing.get_context("spawn")
-    children = [
-        spawn.Process(target=serve_raw, args=(endpoints["raw"], False), daemon=True),
-        spawn.Process(target=serve_raw, args=(endpoints["polled"], True), daemon=True),
-        spawn.Process(target=serve_foxtrot, args=(endpoints["foxtrot"],), daemon=True),
-    ]
-    for child in children:
+    children = {
+        "raw": spawn.Process(target=serve_raw, args=(endpoints["raw"], False), daemon=True),
+        "polled": spawn.Process(target=serve_raw, args=(endpoints["polled"], True), daemon=True),
+        "foxtrot": spawn.Process(target=serve_foxtrot, args=(endpoints["foxtrot"],), daemon=True),
+    }
+    for child in children.values():
         child.start()
     context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
     codec = Codec(types=RPC_TYPES)
@@ -105,35 +115,52 @@ def measure(folder: str, requests: int, rounds: int) -> dict[str, float]:
     for name, socket in sockets.items():
         socket.connect(endpoints[name])
     frame = codec.encode(METHOD, "bench", 1, 0, time.time_ns(), BODY) + b" " * 24
-    seconds: dict[str, list[float]] = {name: [] for name in endpoints}
+    wall: dict[str, list[float]] = {name: [] for name in endpoints}
+    used: dict[str, list[float]] = {name: [] for name in endpoints}
     try:
-        for count, kept in ((200, False), *[(requests, True)] * rounds):
-            taken = {
-                name: ask_raw(socket, frame, count, name == "polled")
-                for name, socket in sockets.items()
-            }
-            taken["foxtrot"] = ask_foxtrot(client, count)
-            for name, value in taken.items() if kept else ():
-                seconds[name].append(value)
+        for number in range(rounds + 1):
+            for name, child in children.items():
+                before = processor_us(os.getpid(), child.pid)
+                seconds = (
+                    ask_foxtrot(client, requests)
+                    if name == "foxtrot"
+                    else ask_raw(sockets[name], frame, requests, name == "polled")
+                )
+                if number:  # the first warms up
+                    wall[name].append(seconds / requests * 1e6)
+                    used[name].append((processor_us(os.getpid(), child.pid) - before) / requests)
     finally:
-        for child in children:
+        for child in children.values():
             child.terminate()
             child.join()
         client.close()
         context.destroy(linger=0)
-    best = {name: min(taken) for name, taken in seconds.items()}
+    return summary(wall, used)
+
+
+def summary(wall: dict[str, list[float]], used: dict[str, list[float]]) -> dict[str, float]:
+    """Medians over the rounds, and the medians of their ratios."""
     return {
-        **{f"{name}_us": round(value / requests * 1e6, 1) for name, value in best.items()},
-        "ratio": round(best["foxtrot"] / best["raw"], 3),
-        "ratio_to_polled": round(best["foxtrot"] / best["polled"], 3),
+        **{f"{name}_us": round(median(values), 1) for name, values in wall.items()},
+        **{f"{name}_cpu_us": round(median(values), 1) for name, values in used.items()},
+        "ratio": ratio(wall, "raw"),
+        "ratio_to_polled": ratio(wall, "polled"),
+        "cpu_ratio": ratio(used, "raw"),
+        "cpu_ratio_to_polled": ratio(used, "polled"),
         "goal": GOAL,
     }
 
 
+def ratio(rounds: dict[str, list[float]], other: str) -> float:
+    """Median of the rounds' ratios of Foxtrot's figure to another's."""
+    pairs = zip(rounds["foxtrot"], rounds[other], strict=True)
+    return round(median(mine / theirs for mine, theirs in pairs if theirs), 3)
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--requests", type=int, default=2_000)
-    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--requests", type=int, default=300)
+    parser.add_argument("--rounds", type=int, default=25)
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         Path(folder).chmod(0o700)

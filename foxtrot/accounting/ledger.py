@@ -95,8 +95,10 @@ class Ledger:
     def book(self, code: str, realized: int, fee: int) -> None:
         """Book a fill's realised profit and fee (minor units; the fee positive when paid)."""
         self.balances[code] += realized - fee
-        self.realized[code] += realized
-        self.fees[code] += fee
+        if realized:
+            self.realized[code] += realized
+        if fee:
+            self.fees[code] += fee
 
     def correct(self, code: str, minor: int, *, opening: bool = False) -> int:
         """Set a balance (minor units) to what its keeper says; returns by how much ours was off.

@@ -120,6 +120,9 @@ class BaseAdapter(ABC):
         names, so that the OMS can tell what it has missed. An adapter that answers says so by ``snapshots``.
         """
 
+    def reports_arrived(self) -> None:  # noqa: B027 - optional
+        """All reports so far are durable with whoever folds them. Default: nothing to do."""
+
     def query_history(self, request: HistoryRequest) -> list[BarData]:  # noqa: ARG002 - part of the contract
         """Bars of the past, oldest first. Default: none."""
         return []

@@ -162,6 +162,7 @@ class PaperAdapter(BaseAdapter):
             by_clock=settings.stamps == "clock" or (not settings.stamps and clock_is_live),
             durable=settings.durable,
             history=settings.history,
+            repeats=self._source is not None and self._source.pacer is not None,
         )
 
     def _check_owner(self, stored: Stored) -> None:
@@ -200,6 +201,7 @@ class PaperAdapter(BaseAdapter):
             self.on_contract(replace(book.instrument.contract, adapter_name=self.adapter_name))
         if not desk.venue.exchange.venue_state().trades:
             self.on_account(desk.account())
+        desk.repeat()
 
     def close(self) -> None:
         """Finish what was begun, save, and let the file go; working orders stay."""
@@ -272,6 +274,11 @@ class PaperAdapter(BaseAdapter):
         desk = self._open()
         self._put_item(partial(desk.tell_snapshot, desk.now()))
 
+    def reports_arrived(self) -> None:
+        """None of the reports so far is sent again after a restart."""
+        if self._desk is not None:
+            self._desk.arrived()
+
     def query_history(self, request: HistoryRequest) -> list[BarData]:
         """What the source has played."""
         return self._source.query_history(request) if self._source is not None else []
@@ -334,7 +341,7 @@ class PaperAdapter(BaseAdapter):
             desk.flush()
         if desk.is_held():
             clock = self.event_engine.clock
-            clock.set_timer(self._retry, clock.now() + RETRY_NS, self._try_again)
+            clock.set_delay(self._retry, RETRY_NS, self._try_again)
         elif inbox:
             self.event_engine.put_topic(self._step_topic, None)
 
@@ -344,4 +351,4 @@ class PaperAdapter(BaseAdapter):
             self._on_step(None)
         elif desk is not None:
             clock = self.event_engine.clock
-            clock.set_timer(self._retry, clock.now() + RETRY_NS, self._try_again)
+            clock.set_delay(self._retry, RETRY_NS, self._try_again)

@@ -47,6 +47,7 @@ class PaperDesk:
         by_clock: whether reports are stamped with the process's clock, or with the market's time.
         durable: whether a report waits until the disk has it.
         history: closed orders and fills in an answer at most, each.
+        repeats: whether reports are kept until they have arrived, and sent again after a restart.
 
     Attributes:
         missed: rows of market data that came while the disk did not work, and were not met with orders.
@@ -64,6 +65,7 @@ class PaperDesk:
         by_clock: bool,
         durable: bool,
         history: int,
+        repeats: bool = False,
     ) -> None:
         self.venue = venue
         self.store = store
@@ -76,6 +78,8 @@ class PaperDesk:
         self._by_clock = by_clock
         self._durable = durable
         self._history = history
+        self._repeats = repeats
+        self._sent = self._arrived = 0
 
     def is_held(self) -> bool:
         """Whether changes wait for the disk to work again."""
@@ -126,7 +130,7 @@ class PaperDesk:
         reports = [self._stamped(report) for report in changes.reports]
         if changes.orders or changes.books or self._cursor != self._saved_cursor:
             try:
-                self._save([r for r in reports if isinstance(r, TradeData)])
+                self._save(reports)
             except PersistenceError as error:
                 if not self._held:
                     text = f"no report leaves until the state can be saved: {error}"
@@ -149,8 +153,21 @@ class PaperDesk:
             self._source.listened(self._adapter.adapter_name, self._cursor)
         return True
 
-    def _save(self, fills: list[TradeData]) -> None:
+    def repeat(self) -> None:
+        """Send again what may not have arrived before the restart; what has changes nothing."""
+        unsent = self.store.unsent()
+        if unsent and not self._sent:
+            self._sent = unsent[-1][0]
+            self._release([report for _, report in unsent])
+
+    def arrived(self) -> None:
+        """All reports so far have arrived."""
+        self._arrived = self._sent
+
+    def _save(self, reports: list[Any]) -> None:
         venue = self.venue
+        kept = list(enumerate(reports, self._sent + 1)) if self._repeats else []
+        fills = [report for report in reports if isinstance(report, TradeData)]
         rows = [OrderRow(*venue.order(vt_orderid)) for vt_orderid in venue.changes.orders]
         books = [venue.exchange.books[vt_symbol] for vt_symbol in venue.changes.books]
         account = venue.settings
@@ -167,7 +184,10 @@ class PaperDesk:
             [row._replace(report=self._stamped(row.report)) for row in rows],
             fills,
             durable=self._durable and bool(rows),
+            reports=kept,
+            arrived=self._arrived,
         )
+        self._sent += len(kept)
 
     def _release(self, reports: list[Any]) -> None:
         for report in reports:

@@ -21,7 +21,7 @@ from foxtrot.core.errors import PersistenceError
 from foxtrot.core.objects import ContractData, OrderData, OrderRequest, TradeData
 from foxtrot.simulation.state import SimBookState, SimOrderState, SimVenueState
 
-VERSION = 1
+VERSION = 2
 LOCK_WAIT_S = 2.0
 
 _SCHEMA = """
@@ -39,6 +39,9 @@ CREATE TABLE fills (
 CREATE INDEX fills_ts ON fills (ts);
 CREATE INDEX fills_order ON fills (order_id);
 """
+_UNSENT = "CREATE TABLE unsent (seq INTEGER PRIMARY KEY, report BLOB NOT NULL)"
+_LAYOUTS = {0: f"{_SCHEMA};{_UNSENT}", 1: _UNSENT}
+"""Statements that make the present layout out of an older one; 0 is an empty file."""
 
 
 class PaperHeader(
@@ -86,6 +89,7 @@ _book = msgspec.msgpack.Decoder(SimBookState).decode
 _working = msgspec.msgpack.Decoder(SimOrderState).decode
 _request = msgspec.msgpack.Decoder(OrderRequest).decode
 _order = msgspec.msgpack.Decoder(OrderData).decode
+_report = msgspec.msgpack.Decoder(OrderData | TradeData).decode
 _fill = msgspec.msgpack.Decoder(TradeData).decode
 
 
@@ -121,12 +125,12 @@ class PaperStore:
         execute("PRAGMA journal_mode=WAL")
         execute("BEGIN IMMEDIATE")
         (version,) = execute("PRAGMA user_version").fetchone()
-        if version == 0:
-            for statement in filter(str.strip, _SCHEMA.split(";")):
+        if version in _LAYOUTS:
+            for statement in filter(str.strip, _LAYOUTS[version].split(";")):
                 execute(statement)
             execute(f"PRAGMA user_version={VERSION}")
         execute("COMMIT")
-        if version not in (0, VERSION):
+        if version not in (*_LAYOUTS, VERSION):
             self._db.close()
             raise PersistenceError(
                 f"{self.path}: made by another version (layout {version}, this one reads {VERSION}); name another file"
@@ -146,8 +150,19 @@ class PaperStore:
         fills: Iterable[TradeData],
         *,
         durable: bool,
+        reports: Iterable[tuple[int, OrderData | TradeData]] = (),
+        arrived: int = 0,
     ) -> None:
         """Save what a step has changed, all of it or nothing.
+
+        Args:
+            header: what belongs to no single row.
+            books: changed books.
+            orders: changed orders.
+            fills: new fills.
+            durable: whether it is on the disk on return.
+            reports: what is about to be sent, by number.
+            arrived: reports up to that number need not be sent again.
 
         Raises:
             PersistenceError: it was not saved.
@@ -171,6 +186,11 @@ class PaperStore:
             self._db.executemany(
                 "INSERT INTO fills (id, order_id, ts, report) VALUES (?, ?, ?, ?)",
                 [(t.vt_tradeid, t.vt_orderid, t.ts_event, _encode(t)) for t in fills],
+            )
+            if arrived:
+                execute("DELETE FROM unsent WHERE seq <= ?", (arrived,))
+            self._db.executemany(
+                "INSERT INTO unsent VALUES (?, ?)", [(seq, _encode(r)) for seq, r in reports]
             )
             execute("COMMIT")
         except sqlite3.Error as error:
@@ -211,6 +231,11 @@ class PaperStore:
         """Every order that works, in order of placement."""
         rows = self._rows("SELECT report FROM orders WHERE working IS NOT NULL ORDER BY seq")
         return [_order(data) for (data,) in rows]
+
+    def unsent(self) -> list[tuple[int, OrderData | TradeData]]:
+        """Reports that may not have arrived, by number, oldest first."""
+        rows = self._rows("SELECT seq, report FROM unsent ORDER BY seq")
+        return [(int(seq), _report(data)) for seq, data in rows]
 
     def closed_orders(self, limit: int) -> tuple[list[OrderData], int]:
         """The newest closed orders, oldest first, and the time since when none is missing (ns UTC; 0 for ever)."""

@@ -98,6 +98,7 @@ class ReplayAdapter(MarketDataAdapter):
         self._origin = 0
         self._phases: tuple[Phase, ...] = ()
         self._on_step: Callable[[PacedStep], None] = self.show
+        self._leads = False
         self._told: tuple[str, ...] = ()
         self._timer = f"{adapter_name}.replay"
         self._step_topic = event_engine.topic(f"rReplay.{adapter_name}")
@@ -134,6 +135,7 @@ class ReplayAdapter(MarketDataAdapter):
         timeout: int = 30 * NS_PER_SECOND,
         phases: Iterable[Phase] = (Phase.MATCH, Phase.SHOW),
         on_step: Callable[[PacedStep], None] | None = None,
+        leads: bool = False,
     ) -> Pacer:
         """Play in steps that wait for those who take part. Call it before ``connect``.
 
@@ -143,6 +145,7 @@ class ReplayAdapter(MarketDataAdapter):
             phases: the steps that each message is played in.
             on_step: called for each step, also again for the one that is out after a restart; by default messages
                 are published in this process when they are to be shown.
+            leads: whether ``on_step`` puts the event engine's clock forward itself in ``Phase.ADVANCE``.
 
         Returns:
             The pacer, to join, leave and acknowledge at.
@@ -156,6 +159,7 @@ class ReplayAdapter(MarketDataAdapter):
                 f"{self.adapter_name}: pace a replay before it plays, with a phase that shows the data"
             )
         self._on_step = on_step if on_step is not None else self.show
+        self._leads = leads
         self.pacer = Pacer(self._released, expected, timeout)
         for name in self._listeners:
             self.pacer.join(name, self._watch.monotonic())
@@ -259,7 +263,7 @@ class ReplayAdapter(MarketDataAdapter):
     def _set_turn(self, wait: int) -> None:
         if self.is_playing:
             clock = self.event_engine.clock
-            clock.set_timer(self._timer, clock.now() + wait, self._turn)
+            clock.set_delay(self._timer, wait, self._turn)
 
     def _turn(self, _timer: TimerData) -> None:
         """Play what is due, a bounded part of it, and set the next turn."""
@@ -333,7 +337,8 @@ class ReplayAdapter(MarketDataAdapter):
             return
         event, message = self._upcoming
         clock = self.event_engine.clock
-        if isinstance(clock, SimulatedClock) and message.ts_event > clock.ns:
+        is_led = self._leads and phase is Phase.ADVANCE
+        if isinstance(clock, SimulatedClock) and message.ts_event > clock.ns and not is_led:
             clock.advance(message.ts_event)
         shown = message if phase is Phase.SHOW else None
         self._on_step(PacedStep(number, message.ts_event, phase, shown))

@@ -52,6 +52,7 @@ class SimulatedAdapter(BaseAdapter):
             account if account is not None else AccountSettings(),
             model if model is not None else ExecutionModel(),
             self._reports(),
+            keep_closed=False,
         )
 
     def _reports(self) -> Reports:

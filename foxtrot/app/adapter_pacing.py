@@ -1,7 +1,10 @@
 """Drives a paced replay over all processes: the next event is released when nothing is under way any more.
 
-Each event is played in three steps: everybody's clock is put forward (timers fire), the venue matches, the event is
-published. A step is over when two looks in a row find the same, and everybody at rest:
+Each event is played in three steps: everybody's clock is put forward (timers run on the way, each at its time), the
+venue matches, the event is published. What follows goes in rounds, as in a backtest's queue: first the OMS sends what
+it holds for venues, then one runner at a time sends what its strategies have decided, then a timer runs; each when all
+else is at rest. So nothing depends on which process is quicker. A step is over when nobody has anything to do; a round
+is, when two looks in a row find the same, and everybody at rest:
 
 * every participant (the OMS, runners, other adapters) is idle: it has nothing queued and nothing unanswered;
 * every runner that trades the event's instrument has handled it: ``PaceReply.handled`` is the number of the last event
@@ -21,15 +24,16 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from dataclasses import dataclass, field
 
 import msgspec
+from msgspec.structs import replace
 
 from foxtrot.adapter.replay import PacedStep, Phase
 from foxtrot.app.adapter_build import Source
+from foxtrot.app.adapter_looks import Look, interested_runners
 from foxtrot.app.adapter_past import ShownEvents
 from foxtrot.app.adapter_reports import ReportDesk
-from foxtrot.app.installation import OMS, AdapterSettings, Installation
+from foxtrot.app.installation import OMS, AdapterSettings
 from foxtrot.app.process import READY, ServiceProcess
 from foxtrot.bus.messages import PACE, PaceReply, PaceRequest
 from foxtrot.bus.rpc_client import RpcClient
@@ -53,64 +57,6 @@ _SHOW_AGAIN = NS_PER_SECOND // 5  # ns until a runner that has not read the even
 _TELL_AFTER = 10 * NS_PER_SECOND
 
 logger = logging.getLogger("foxtrot.service.adapter")
-
-
-@dataclass(slots=True)
-class Look:
-    """One look at everybody.
-
-    Attributes:
-        replies: what each participant said, with its epoch; None for one that did not answer.
-        expected: how many there will be.
-        mine: reports made and commands taken so far, when it began.
-    """
-
-    expected: int
-    mine: tuple[int, int]
-    replies: dict[str, tuple[int, PaceReply] | None] = field(default_factory=dict)
-
-    @property
-    def complete(self) -> bool:
-        """Whether everybody has answered, or not."""
-        return len(self.replies) == self.expected
-
-    def busy(self, runners: dict[str, frozenset[str]], number: int, readers: set[str]) -> str:
-        """Who is not done, in words; empty where all are at rest.
-
-        Args:
-            runners: names of each runner's streams.
-            number: of the event that is shown.
-            readers: runners that must have handled it.
-        """
-        oms = self.replies.get(OMS)
-        for name, found in self.replies.items():
-            if found is None:
-                return f"{name} does not answer"
-            reply = found[1]
-            if not reply.idle:
-                return f"{name} is at work"
-            if name in readers and reply.handled < number:
-                return f"{name} has handled events to {reply.handled}"
-            heads = oms[1].streams if oms is not None else {}
-            for stream in runners.get(name, frozenset()):
-                if reply.streams.get(stream, 0) != heads.get(stream, 0):
-                    return f"{name} has read {stream} to {reply.streams.get(stream, 0)}"
-        return ""
-
-
-def interested_runners(
-    installation: Installation, adapter: str
-) -> dict[str, tuple[frozenset[str], frozenset[str]]]:
-    """By runner: the instruments that it is shown by an adapter, and the streams of all its strategies."""
-    return {
-        runner.name: (
-            frozenset(
-                s for one in runner.strategies if one.adapter == adapter for s in one.vt_symbols
-            ),
-            frozenset(f"s/{one.name}" for one in runner.strategies),
-        )
-        for runner in installation.runners
-    }
 
 
 class PaceDriver:
@@ -159,6 +105,10 @@ class PaceDriver:
         self._shown = 0
         self._told = ""
         self._busy = ""
+        self._ts = source.begin
+        self._round = 0
+        self._next: tuple[str, int] = ("", 0)
+        self._has_timers = True
         self._look: Look | None = None
         self._last: Look | None = None
         self._pause = _FIRST_PAUSE
@@ -175,13 +125,14 @@ class PaceDriver:
         clock = self._process.event_engine.clock
         if isinstance(clock, SimulatedClock):
             clock.ns = max(clock.ns, self._begin)
-        self._replay.pace((ALL,), phases=PHASES, on_step=self._on_step)
+        self._replay.pace((ALL,), phases=PHASES, on_step=self._on_step, leads=True)
 
     def start(self) -> None:
         """Begin, once everybody is there and at rest."""
         self._is_open = True
         pacer = self._replay.pacer
         self._past.open(pacer.number // len(PHASES) if pacer is not None else 0)
+        self._put_forward(self._past.ts)
         self._take(self._step)
 
     def close(self) -> None:
@@ -225,11 +176,20 @@ class PaceDriver:
 
     def _take(self, step: PacedStep) -> None:
         self._step = step
+        if step.phase is not Phase.ADVANCE or not self._has_timers:
+            self._put_forward(step.ts)
         self._is_fresh = True
         self._reported = self._reports.reported
         self._last = None
         self._pause = _FIRST_PAUSE
         self._began = self._shown = self._process.io_clock.monotonic()
+
+    def _put_forward(self, ts: int) -> None:
+        """It is that time now, here and, with the next look, everywhere."""
+        self._ts = max(self._ts, ts)
+        clock = self._process.event_engine.clock
+        if isinstance(clock, SimulatedClock) and self._ts > clock.ns:
+            clock.advance(self._ts)
 
     def look(self) -> None:
         """Go on where something has begun; called when the event engine has run empty."""
@@ -266,8 +226,13 @@ class PaceDriver:
     def _ask(self) -> None:
         self._looks += 1
         look = self._look = Look(len(self._clients), self._mine())
-        request = PaceRequest(self.event, self._step.ts)
+        asked = PaceRequest(self.event, self._ts, self._step.ts)
+        chosen, self._next = self._next, ("", 0)
         for name, client in self._clients.items():
+            request = asked
+            if name == chosen[0]:
+                self._round += 1
+                request = replace(asked, epoch=chosen[1], round=self._round)
             client.send(PACE, request, on_reply=self._taker(look, name), timeout=_TIMEOUT)
 
     def _mine(self) -> tuple[int, int]:
@@ -291,12 +256,29 @@ class PaceDriver:
         same = last is not None and (last.replies, last.mine) == (look.replies, look.mine)
         self._last = None if self._busy else look
         if not self._busy and same and look.mine == self._mine():
-            self._settle()
+            self._go_on(look)
         elif not self._busy:
             self._ask()
         else:
             self._show_again(look)
             self._wait()
+
+    def _go_on(self, look: Look) -> None:
+        """All are at rest: the next round, the time of the next timer, or the end of the step."""
+        chosen = look.next_round(self._runners, self._ts)
+        due = look.due(self._runners)
+        self._has_timers = due > 0
+        if look.ts > self._ts:  # told in this process's former life
+            self._put_forward(look.ts)
+        elif chosen is not None:
+            self._next = chosen
+        elif self._ts < self._step.ts:
+            self._put_forward(due if 0 < due < self._step.ts else self._step.ts)
+        else:
+            self._settle()
+            return
+        self._last = None
+        self._ask()
 
     def _find_busy(self, look: Look) -> str:
         busy = look.busy(self._streams, self.event, self._readers())
@@ -333,7 +315,7 @@ class PaceDriver:
         if now - self._began >= _TELL_AFTER and self._told != self._busy:
             self._told = self._busy
             logger.warning("event %d waits: %s", self.event, self._busy)
-        clock.set_timer("adapter.pace", clock.now() + self._pause, self._on_timer)
+        clock.set_delay("adapter.pace", self._pause, self._on_timer)
         self._pause = min(2 * self._pause, _LAST_PAUSE)
 
     def _on_timer(self, _timer: TimerData) -> None:

@@ -75,9 +75,7 @@ class ReportDesk:
         self.contracts: dict[str, ContractData] = {}
         self.reported = 0
         self.counters: Counter[str] = Counter()
-        self._announced_at = (
-            -1
-        )  # reports taken when the last announcement was complete; -1 while it is not
+        self._announced_at = -1  # reports taken when an announcement was complete; -1 before
         self._full = ""
         for topic in _REPORTS:
             process.event_engine.subscribe(topic, self._on_report)
@@ -90,7 +88,6 @@ class ReportDesk:
     def announce(self) -> None:
         """Have the OMS told the contracts, and then how the account stands as a whole."""
         adapter = self._adapter
-        self._announced_at = -1
         self.counters["announcements"] += 1
         for contract in tuple(self.contracts.values()):
             self._put(contract)
@@ -101,7 +98,7 @@ class ReportDesk:
         adapter.query_trades()
         adapter.query_position()
         adapter.query_account()
-        self._announced_at = self.reported
+        self._complete()
 
     def look(self) -> None:
         """READY once an announcement has arrived; called whenever there is time."""
@@ -137,7 +134,12 @@ class ReportDesk:
             )
             return
         self._put(fitting)
-        self._announced_at = self.reported
+        self._complete()
+
+    def _complete(self) -> None:
+        """An announcement is on its way; READY waits for the first, however many follow it."""
+        if self._announced_at < 0:
+            self._announced_at = self.reported
 
     def _put(self, report: msgspec.Struct) -> None:
         if self._full or self.outbox.halted:
@@ -177,6 +179,7 @@ class ReportDesk:
             if outbox.waiting_bytes * 2 >= limits.bytes:
                 return
             self._full = ""
+            self._announced_at = -1
             logger.info("the OMS takes reports again; %d were lost", self.counters["lost"])
             self.announce()
 

@@ -2,9 +2,10 @@
 
 Invariants:
 
-* A command is answered at once; what became of it comes as reports. It is refused (``REFUSED``) only where the venue
-  certainly did not get it, neither now nor in this process's former life.
+* A command is answered as soon as it was handed on (a paper venue has saved it); what became of it comes as reports. It
+  is refused (``REFUSED``) only where the venue certainly did not get it, neither now nor in this process's former life.
 * Market data is published as it comes; reports go to the OMS alone, which publishes what they did once it is durable.
+* An order that the OMS sent before it halted trading, and that is not with the venue yet, is refused.
 * READY means connected, and that the OMS has taken the contracts and the account's state.
 
 Exit codes are those of ``foxtrot.app.failures``.
@@ -23,7 +24,9 @@ from foxtrot.app.adapter_reports import ReportDesk
 from foxtrot.app.installation import OMS, AdapterSettings, Installation
 from foxtrot.app.process import DEGRADED, ServiceProcess
 from foxtrot.app.service_command import run_service
+from foxtrot.bus.codec import Envelope
 from foxtrot.bus.messages import (
+    EVENT_HALT,
     MARKET_SUBSCRIBE,
     ORDER_CANCEL,
     ORDER_MODIFY,
@@ -34,6 +37,7 @@ from foxtrot.bus.messages import (
     QUERY_SNAPSHOT,
     BarPage,
     ContractList,
+    HaltRequest,
     PaceReply,
 )
 from foxtrot.bus.messages import PaceRequest as Pace
@@ -60,10 +64,14 @@ MOST_BARS = 4_000
 """Bars in one answer to ``q.history``: the newest of what was asked for; for older ones ask for what ends there."""
 
 REFUSED = "REFUSED"
+NO_SNAPSHOT = "NO_SNAPSHOT"
 """The venue certainly did not get it."""
 
 NOT_CONNECTED = "NOT_CONNECTED"
 """There is no connection now; whether the venue got it before is not known."""
+
+HALTED = "HALTED"
+"""Not passed on because trading was halted; whether the venue got it before is not known."""
 
 _MARKET = (events.EVENT_TICK, events.EVENT_BAR, events.EVENT_TRADE_TICK, events.EVENT_BOOK)
 _RETRY_NS = 5 * NS_PER_SECOND
@@ -91,6 +99,7 @@ class AdapterService:
         self.settings = settings
         self.counters: Counter[str] = Counter()
         self.is_connected = False
+        self._is_asked = False
         installation = process.installation
         self.built = build_adapter(
             settings,
@@ -102,7 +111,12 @@ class AdapterService:
         self.adapter = self.built.adapter
         self.reports = ReportDesk(process, self.adapter)
         self.driver: PaceDriver | None = None
+        self._answers: list[Pending] = []
+        self._answered = process.event_engine.topic(f"rAnswered.{settings.name}")
         self._oms = process.client(OMS, on_epoch=self._on_oms_restarted)
+        self._halted: dict[str, int] = {}
+        self._halts = process.subscriber([OMS], self._on_halt, durable=())
+        self._halts.subscribe(EVENT_HALT)
         self._logger = logging.getLogger(f"foxtrot.adapter.{settings.name}")
 
     # --- life -----------------------------------------------------------------------------------------------
@@ -156,7 +170,7 @@ class AdapterService:
         except OSError as error:
             clock = self.process.io_clock
             self.process.set_state(DEGRADED, f"no connection: {error}")
-            clock.set_timer("adapter.connect", clock.now() + _RETRY_NS, self._connect)
+            clock.set_delay("adapter.connect", _RETRY_NS, self._connect)
             return
         self.is_connected = True
         self.reports.announce()
@@ -166,7 +180,15 @@ class AdapterService:
             self.driver.start()
 
     def _on_idle(self) -> None:
+        for pending in self._answers:
+            pending.answer(None)
+        self._answers.clear()
         if self.is_connected:
+            if not self.reports.waiting:
+                self.adapter.reports_arrived()
+            if self._is_asked:
+                self._is_asked = False
+                self.reports.announce()
             self.reports.look()
         if self.driver is not None:
             self.driver.look()
@@ -224,17 +246,29 @@ class AdapterService:
         server.register(QUERY_SNAPSHOT, self._on_snapshot, None, keep=False)
         server.register(PACE, self._on_pace, Pace, keep=False)
 
-    def _on_order(self, asked: Incoming, _later: Later) -> None:
-        self._command(asked, self.adapter.send_order)
+    def _on_halt(self, _topic: str, envelope: Envelope[HaltRequest]) -> None:
+        """The OMS has halted a strategy, or all: what it sent before that moment is not to reach the venue."""
+        if isinstance(envelope.message, HaltRequest):
+            self._halted[envelope.message.strategy] = envelope.ts
 
-    def _on_modify(self, asked: Incoming, _later: Later) -> None:
-        self._command(asked, self.adapter.modify_order)
+    def _on_order(self, asked: Incoming, later: Later) -> None:
+        self._halts.drain()  # it may have been halted while this one waited in line
+        if self._halted:
+            halts = (self._halted.get(name, 0) for name in ("", asked.body.strategy))
+            if asked.ts <= max(halts):
+                # A former life of this process may have passed it on: that is for the next comparison to find out.
+                code = REFUSED if asked.ts >= self.process.started else HALTED
+                raise RpcError(code, "trading was halted before it was sent to the venue")
+        self._command(asked, self.adapter.send_order, later)
 
-    def _on_cancel(self, asked: Incoming, _later: Later) -> None:
-        self._command(asked, self.adapter.cancel_order)
+    def _on_modify(self, asked: Incoming, later: Later) -> None:
+        self._command(asked, self.adapter.modify_order, later)
 
-    def _command(self, asked: Incoming, carry_out: Callable[[Any], object]) -> None:
-        """Hand a command to the venue.
+    def _on_cancel(self, asked: Incoming, later: Later) -> None:
+        self._command(asked, self.adapter.cancel_order, later)
+
+    def _command(self, asked: Incoming, carry_out: Callable[[Any], object], later: Later) -> None:
+        """Hand a command to the venue; it is answered when the queue has run empty: a paper venue has saved it then.
 
         Raises:
             RpcError: ``REFUSED`` where the venue certainly did not get it.
@@ -254,6 +288,8 @@ class AdapterService:
             if type(error) is ConnectionError:
                 raise self._not_connected(asked, str(error)) from error
             raise
+        self._answers.append(later())
+        self.process.event_engine.put_topic(self._answered, None)
 
     def _not_connected(self, asked: Incoming, text: str = "") -> RpcError:
         """The refusal; what was asked before this process began may have reached the venue through its predecessor."""
@@ -278,8 +314,10 @@ class AdapterService:
         return ContractList(tuple(found))
 
     def _on_snapshot(self, _asked: Incoming, _later: Later) -> None:
+        if not self.adapter.snapshots:
+            raise RpcError(NO_SNAPSHOT, f"{self.settings.name} cannot say how its account stands")
         self._need_connection()
-        self.reports.announce()
+        self._is_asked = True  # told when there is time, once for all that ask meanwhile
 
     def _on_pace(self, asked: Incoming, _later: Later) -> PaceReply:
         """Of a replay that another adapter drives: put the clock forward, and say how things stand."""

@@ -49,7 +49,7 @@ from foxtrot.core.objects import (
     TradeData,
 )
 
-__all__ = ["DEFAULT_CONFIG", "Desk", "NoAnswerError", "find_installation"]
+__all__ = ["DEFAULT_CONFIG", "Desk", "NoAnswerError", "find_installation", "is_default"]
 
 DEFAULT_CONFIG = Path("configs/paper.toml")
 """Looked for under the current folder where nothing else is said."""
@@ -78,6 +78,11 @@ def find_installation(config: Path | None = None) -> Installation:
             f"environment variable {CONFIG_VARIABLE}"
         )
     return load_installation(path)
+
+
+def is_default(installation: Installation) -> bool:
+    """Whether commands mean this installation here where nothing else is said."""
+    return installation.path == Path(os.environ.get(CONFIG_VARIABLE) or DEFAULT_CONFIG).absolute()
 
 
 class Desk:

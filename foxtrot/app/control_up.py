@@ -72,9 +72,12 @@ def bring_up(desk: Desk, say: Say, timeout: float = 60.0) -> InstallationStatus:
 
     Raises:
         StartError: a service stays down, or time is over.
+        BusError: the run folder cannot be used, or its path is too long for a socket.
         FoxtrotError: the supervisor cannot be started.
     """
     installation = desk.installation
+    for service in (*installation.service_names(), WATCH):
+        installation.endpoint(service, "pub")  # refuses a run folder that is too deep
     link = SupervisorLink(socket_path(installation))
     _await_end(link, say, timeout)
     if link.state() == "RUNNING":

@@ -70,7 +70,7 @@ class OmsService:
             held=held,
             digits=dict(settings.digits),
             policy=ReconcilePolicy(
-                grace=int(settings.grace * NS_PER_SECOND), digits=settings.digits
+                grace=max(1, int(settings.grace * NS_PER_SECOND)), digits=settings.digits
             ),
             reconcile_interval=int(settings.reconcile_interval * NS_PER_SECOND),
         )
@@ -95,6 +95,8 @@ class OmsService:
         """Load the state, restore the windows of risk, open the ways to adapters and answer."""
         strategies = [s.name for runner in self.installation.runners for s in runner.strategies]
         adapters = [(adapter.name, adapter.service) for adapter in self.installation.adapters]
+        if self.installation.paced:
+            self.bridge.hold_commands(self.process.io_clock)
         self.bridge.start(adapters, strategies)
         now = self.process.clock.now()
         if self.risk.window:

@@ -90,7 +90,11 @@ class PulseRules:
         """Its supervisor says that it runs."""
         known = self.pulses.get(service)
         if known is None or known.pid != pid:
-            self.pulses[service] = Pulse(pid, now)
+            board = self.board.services.get(service)
+            beat = board.beat if board is not None else None
+            # It may be READY well before the supervisor calls it running, and fall silent in between.
+            heard = beat is not None and beat.pid == pid
+            self.pulses[service] = Pulse(pid, now, heard)
 
     def ended(self, service: str) -> None:
         """It does not run any more."""

@@ -231,7 +231,7 @@ class WatchService:
             self.rules.pulses.pop(service, None)
         self._link.nudge()
         clock = self.process.io_clock
-        clock.set_timer("watch.nudge", clock.now() + _AGAIN_NS, lambda _: self._link.nudge())
+        clock.set_delay("watch.nudge", _AGAIN_NS, lambda _: self._link.nudge())
 
     def _learn(self) -> None:
         """Ask the supervisor once what ran before we did."""

@@ -51,6 +51,7 @@ CORE_TYPES: tuple[type[msgspec.Struct], ...] = (
 """Messages that every codec knows."""
 
 _TOPIC_CACHE = 8_192  # topics; a flood of made-up ones empties it, and costs no memory
+_CACHED_BYTES = 64  # longer topics are nobody's in earnest; they are checked each time
 _MAX_DETAIL = 200  # characters of what a decoder has to say
 
 M = TypeVar("M")
@@ -199,9 +200,10 @@ class Codec:
 
     def _head(self, topic: str) -> bytes:
         head = check_topic(topic) + b"\0"
-        if len(self._heads) >= _TOPIC_CACHE:
-            self._heads.clear()
-        self._heads[topic] = head
+        if len(head) <= _CACHED_BYTES:
+            if len(self._heads) >= _TOPIC_CACHE:
+                self._heads.clear()
+            self._heads[topic] = head
         return head
 
     def _topic(self, raw: bytes, nul: bytes) -> str:
@@ -214,9 +216,10 @@ class Codec:
         except UnicodeDecodeError as error:
             raise FrameError(FrameReason.TOPIC, f"topic is not UTF-8: {error}") from None
         check_topic(topic)
-        if len(self._topics) >= _TOPIC_CACHE:
-            self._topics.clear()
-        self._topics[raw] = topic
+        if len(raw) <= _CACHED_BYTES:
+            if len(self._topics) >= _TOPIC_CACHE:
+                self._topics.clear()
+            self._topics[raw] = topic
         return topic
 
     def _oversized(self, length: int) -> FrameError:

@@ -6,6 +6,8 @@
 * Each callback does a bounded piece of work; what is left is seen at the next wait. Who comes first goes round, so that
   a busy socket does not starve the others.
 * A callback that raises is logged, counted and left out for a tenth of a second; the loop and the others go on.
+* A callback that returns True has more to do, whether or not there is something to read: the next wait does not block
+  and calls it again.
 """
 
 from __future__ import annotations
@@ -98,6 +100,7 @@ class SocketWaiter:
         self._poller = zmq.Poller()
         self._callbacks: dict[Source, Callback] = {}
         self._paused: dict[Source, int] = {}
+        self._more: list[Source] = []
         self._turn = 0
         self._wakeup = _Wakeup()
         self._poller.register(self._wakeup.fd, zmq.POLLIN)
@@ -106,7 +109,7 @@ class SocketWaiter:
     def add(self, source: Source, callback: Callback) -> None:
         """Call ``callback()`` when a socket or descriptor can be read; a second call replaces the first.
 
-        The callback does a bounded piece of work and does not block.
+        The callback does a bounded piece of work and does not block; it returns True where it is to be called again.
 
         Raises:
             BusError: the socket is closed.
@@ -131,17 +134,17 @@ class SocketWaiter:
         )  # up, or the loop would spin through the last millisecond
         if self._paused:
             timeout = min(timeout, self._unpause())
-        ready = self._poller.poll(timeout)
+        polled = self._poller.poll(0 if self._more else timeout)
+        if len(polled) == 1 and not self._more:
+            self._serve(polled[0][0])
+            return
+        ready = list(dict.fromkeys([source for source, _ in polled] + self._more))
+        self._more.clear()
         if len(ready) > 1:
             self._turn = (self._turn + 1) % len(ready)
             ready = ready[self._turn :] + ready[: self._turn]
-        for source, _ in ready:
-            if source == self._wakeup.fd:
-                self._wakeup.clear()
-            elif source in self._callbacks:
-                self._serve(source)
-            else:
-                self._drop_closed()
+        for source in ready:
+            self._serve(source)
 
     def close(self) -> None:
         """Forget all sources, which stay open, and close the wake-up; ``wake`` has no effect from here on."""
@@ -150,16 +153,26 @@ class SocketWaiter:
         self._wakeup.close()
 
     def _serve(self, source: Source) -> None:
-        callback = self._callbacks[source]
+        callback = self._callbacks.get(source)
+        if callback is None:
+            if source == self._wakeup.fd:
+                self._wakeup.clear()
+            else:
+                self._drop_closed()
+            return
         try:
-            callback()
-        except Exception as error:
-            self.errors += 1
-            name = getattr(callback, "__qualname__", repr(callback))
-            logger.error("reading by %s failed: %s", name, error, exc_info=error)
-            if source in self._callbacks:
-                self._paused[source] = self._clock.monotonic() + _PAUSE_NS
-                self._poller.unregister(source)
+            if callback() is True:
+                self._more.append(source)
+        except Exception as error:  # noqa: BLE001 - whatever a callback raises
+            self._pause(source, callback, error)
+
+    def _pause(self, source: Source, callback: Callback, error: Exception) -> None:
+        self.errors += 1
+        name = getattr(callback, "__qualname__", repr(callback))
+        logger.error("reading by %s failed: %s", name, error, exc_info=error)
+        if source in self._callbacks:
+            self._paused[source] = self._clock.monotonic() + _PAUSE_NS
+            self._poller.unregister(source)
 
     def _unpause(self) -> int:
         """Take up again who has been left out for long enough; returns milliseconds until the next is due."""

@@ -57,6 +57,9 @@ PACE = "pace"
 REPORTS = "reports"
 """Topic of the numbered reports that adapters send to the OMS."""
 
+EVENT_HALT = "eHalt."
+"""Followed by a strategy's name, or ``all``: ``HaltRequest``, the moment that the OMS has halted it."""
+
 EVENT_BACKTEST = "eBacktest."
 """Followed by a job's id: ``BacktestInfo`` at every change, and ``LogData`` of what its strategies log."""
 
@@ -240,19 +243,33 @@ class ServiceStatus(
 class PaceRequest(
     msgspec.Struct, frozen=True, array_like=True, gc=False, tag_field="_kind", tag="PaceRequest"
 ):
-    """Of a paced replay: the time is now ``ts`` (ns UTC), event ``number`` was released; how do you stand?"""
+    """Of a paced replay: the time is now ``ts`` (ns UTC), event ``number`` was released; how do you stand?
+
+    ``horizon`` is the time of the event that comes next: up to there timers will run, one after the other. A process
+    of that ``epoch`` may go one step on, once for each ``round``: let the commands go that it holds, or run a timer.
+    """
 
     number: int
     ts: int
+    horizon: int = 0
+    epoch: int = 0
+    round: int = 0
 
 
 class PaceReply(msgspec.Struct, frozen=True, array_like=True, tag_field="_kind", tag="PaceReply"):
-    """How a participant stands: the event handled last, whether nothing is under way, and its streams' numbers."""
+    """How a participant stands: the event handled last, whether nothing is under way, and its streams' numbers.
+
+    ``held`` is the number of commands that wait for their round; ``due`` is when the next timer runs on the way to the
+    horizon (ns UTC; behind the horizon, at the earliest; 0 for never). ``ts`` is what its clock shows (ns UTC).
+    """
 
     number: int
     idle: bool
     streams: dict[str, int] = {}
     handled: int = 0
+    held: int = 0
+    due: int = 0
+    ts: int = 0
 
 
 class BacktestSubmit(

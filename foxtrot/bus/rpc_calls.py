@@ -11,9 +11,9 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from dataclasses import dataclass
-from typing import NamedTuple
 
-from foxtrot.bus.rpc_messages import Reply
+import msgspec
+
 from foxtrot.core.constants import NS_PER_MINUTE
 
 _OVERHEAD = 512  # bytes that a kept answer costs besides its body
@@ -37,26 +37,28 @@ class CallLimits:
     reply_bytes: int = 16 << 20
 
 
-class Peer(NamedTuple):
+class Peer(msgspec.Struct, frozen=True, gc=False):
     """Where a reply goes: a ROUTER identity, and whether an empty delimiter stands between it and the frame."""
 
     identity: bytes
     delimited: bool
 
 
-class Call:
-    """One request on its way: who asked last, what it asked, and the reply once there is one."""
+class Call(msgspec.Struct, eq=False, gc=False):
+    """One request on its way: who asked last, what it asked, and the reply once there is one.
 
-    __slots__ = ("begun", "digest", "keep", "key", "method", "peer", "reply")
+    ``begun`` is in ns, monotonic; ``digest`` stands for the body. ``keep`` tells whether the reply is kept, ``held``
+    whether the reply was promised for later.
+    """
 
-    def __init__(self, key: Key, method: str, digest: int, peer: Peer, begun: int) -> None:
-        self.key = key
-        self.method = method
-        self.digest = digest
-        self.peer = peer
-        self.begun = begun  # ns, monotonic
-        self.keep = True
-        self.reply: Reply | None = None
+    key: Key
+    method: str
+    digest: int
+    peer: Peer
+    begun: int
+    keep: bool
+    held: bool = False
+    reply: bytes | None = None  # as a frame
 
 
 class CallTable:
@@ -92,38 +94,43 @@ class CallTable:
         """The call of that source and id, where it is still known."""
         return self._pending.get(key) or self._done.get(key)
 
-    def begin(self, call: Call) -> bool:
-        """Enter a new call; returns False where no more can be worked on."""
-        if len(self._pending) >= self._limits.pending:
-            oldest = next(iter(self._pending.values()), None)
-            if oldest is None or call.begun - oldest.begun < self._limits.pending_age:
-                return False
-            del self._pending[oldest.key]
-            self.abandoned += 1
-        self._pending[call.key] = call
+    def has_room(self, now: int) -> bool:
+        """Whether one more request can be worked on; the oldest makes room where it has outlived its limit."""
+        if len(self._pending) < self._limits.pending:
+            return True
+        oldest = next(iter(self._pending.values()), None)
+        if oldest is None or now - oldest.begun < self._limits.pending_age:
+            return False
+        del self._pending[oldest.key]
+        self.abandoned += 1
         return True
 
-    def finish(self, call: Call, reply: Reply) -> None:
-        """Enter a call's reply, and keep it where the method wants that."""
+    def hold(self, call: Call) -> None:
+        """Enter a call whose reply comes later."""
+        if not call.held and call.reply is None:
+            call.held = True
+            self._pending[call.key] = call
+
+    def finish(self, call: Call, reply: bytes) -> None:
+        """Enter a call's reply, a frame, and keep it where the method wants that."""
         call.reply = reply
-        if self._pending.get(call.key) is not call:
-            return
-        del self._pending[call.key]
+        if call.held:
+            if self._pending.get(call.key) is not call:
+                return
+            del self._pending[call.key]
         if not call.keep:
             return
-        self._done[call.key] = call
-        self._bytes += _size(reply)
-        while len(self._done) > self._limits.replies or self._bytes > self._limits.reply_bytes:
-            _, oldest = self._done.popitem(last=False)
+        done = self._done
+        done[call.key] = call
+        self._bytes += len(reply) + _OVERHEAD
+        limits = self._limits
+        while len(done) > limits.replies or self._bytes > limits.reply_bytes:
+            _, oldest = done.popitem(last=False)
             if oldest.reply is not None:
-                self._bytes -= _size(oldest.reply)
+                self._bytes -= len(oldest.reply) + _OVERHEAD
 
     def clear(self) -> None:
         """Forget everything."""
         self._pending.clear()
         self._done.clear()
         self._bytes = 0
-
-
-def _size(reply: Reply) -> int:
-    return len(memoryview(reply.body)) + len(reply.error_text) + _OVERHEAD

@@ -15,9 +15,8 @@ All methods belong to the thread of the poll loop. ``call`` blocks and is for pr
 from __future__ import annotations
 
 import logging
-from collections import Counter, OrderedDict
+from collections import Counter
 from collections.abc import Callable
-from heapq import heappop, heappush
 from typing import Any
 
 import msgspec
@@ -27,7 +26,6 @@ from foxtrot.bus.codec import Codec, Envelope
 from foxtrot.bus.quarantine import Quarantine
 from foxtrot.bus.rpc_log import LogOnce
 from foxtrot.bus.rpc_messages import (
-    NIL,
     Ack,
     Answer,
     Bodies,
@@ -38,20 +36,18 @@ from foxtrot.bus.rpc_messages import (
     RpcCode,
     Unknown,
 )
-from foxtrot.bus.rpc_open import ClientLimits, OpenRequest
+from foxtrot.bus.rpc_open import ClientLimits, Finished, OpenRequest, Schedule
 from foxtrot.bus.rpc_outbox import ReliableSender
-from foxtrot.bus.rpc_sockets import Context, DealerLink, SocketLoop
-from foxtrot.core.clock import NEVER, Clock, LiveClock
+from foxtrot.bus.rpc_sockets import Context, DealerLink, ReadPace, SocketLoop
+from foxtrot.core.clock import Clock, LiveClock
 from foxtrot.core.constants import NS_PER_SECOND
 from foxtrot.core.errors import BusError, FrameError
 from foxtrot.core.ids import IdSource
-from foxtrot.core.objects import TimerData
 
 logger = logging.getLogger("foxtrot.bus.rpc_client")
 
 DEFAULT_TIMEOUT = 5 * NS_PER_SECOND
 _SOON = 10_000_000  # ns until a server that is away, or a full pipe, is tried again
-_FINISHED = 10_000  # ids of past requests, kept to tell a late reply from a strange one
 _REOPEN = NS_PER_SECOND  # at most once in so many ns
 
 
@@ -104,14 +100,14 @@ class RpcClient:
         self._limits = limits if limits is not None else ClientLimits()
         self._ids = IdSource(f"{source}-{epoch}")
         self._open: dict[str, OpenRequest] = {}
-        self._finished: OrderedDict[str, bool] = OrderedDict()  # id: whether its time was over
-        self._heap: list[tuple[int, str]] = []
-        self._alarm = NEVER
+        self._finished = Finished()
+        timer = f"rpc_client.{source}.{endpoint}"
+        self._schedule = Schedule(clock, timer, self._open, self._look)
+        self._pace = ReadPace(self._limits.batch)
         self._heard = 0
         self._reopened = 0
         self._outboxes: dict[str, ReliableSender] = {}
         self._log_once = LogOnce(logger, source)
-        self._timer = f"rpc_client.{source}.{endpoint}"
         self._link = DealerLink(context, endpoint, codec.max_frame, identity, self._log_once)
 
     # --- asking ---------------------------------------------------------------------------------------------
@@ -138,17 +134,9 @@ class RpcClient:
             BusError: too many requests are open, the id is in use, or the client is closed.
             FrameError: method or body cannot travel.
         """
-        id_ = request_id if request_id is not None else self._ids.next()
-        self._check_room(id_)
-        raw = NIL if body is None else self._bodies.encode(body)
-        request = Request(id_, method, raw)
-        frame = self._codec.encode(method, self.source, self.epoch, 0, self._clock.now(), request)
-        now = self._clock.monotonic()
-        entry = OpenRequest(method, frame, now, now + timeout, self._limits.interval, on_reply)
-        self._open[id_] = entry
-        self._attempt(id_, entry, now)
-        self._arm()
-        return id_
+        entry = self._begin(method, body, on_reply, timeout, request_id)
+        self._schedule.add(entry)
+        return entry.id
 
     def call(
         self,
@@ -166,18 +154,25 @@ class RpcClient:
         """
         if not isinstance(self._clock, LiveClock):
             raise BusError("call waits in real time: give the client a LiveClock, or use send")
-        outcomes: list[Outcome] = []
-        self.send(method, body, on_reply=outcomes.append, timeout=timeout, request_id=request_id)
-        while not outcomes:
-            now = self._clock.monotonic()
-            wait = min(self._heap[0][0] - now if self._heap else NEVER, _REOPEN)
-            if self._link.wait(max(0, wait)):
-                frame = self._link.receive()
-                if frame is not None:
-                    self._take(frame)
+        entry = self._begin(method, body, None, timeout, request_id)
+        try:
+            now = entry.started
+            frame = self._link.wait(self._schedule.left(now, entry.due - now))
+            if frame is not None:
+                self._take(frame)
+        finally:
+            if entry.outcome is None:  # seldom: most are answered before they are due
+                self._schedule.add(entry)
+        return entry.outcome if entry.outcome is not None else self._await(entry)
+
+    def _await(self, entry: OpenRequest) -> Outcome:
+        while entry.outcome is None:
+            frame = self._link.wait(self._schedule.left(self._clock.monotonic(), _REOPEN))
+            if frame is not None:
+                self._take(frame)
             else:
                 self._look()
-        return outcomes[0]
+        return entry.outcome
 
     @property
     def socket(self) -> zmq.Socket[bytes]:
@@ -218,7 +213,9 @@ class RpcClient:
         except FrameError as error:
             self._log_once(topic, error)
             return False
-        return self._transmit(frame)
+        sent = self._link.send(frame)
+        self.counters["sent" if sent else "blocked"] += 1
+        return sent
 
     # --- life -----------------------------------------------------------------------------------------------
 
@@ -230,7 +227,7 @@ class RpcClient:
         """Close the socket; what is open becomes ``Unknown``, outboxes keep what they hold. Idempotent."""
         if self._link.closed:
             return
-        self._clock.cancel_timer(self._timer)
+        self._schedule.stop()
         for outbox in self._outboxes.values():
             outbox.stop()
         self._link.close()
@@ -245,78 +242,82 @@ class RpcClient:
         self._ask_all(now)
 
     def _ask_all(self, now: int) -> None:
-        for id_, entry in tuple(self._open.items()):
+        for entry in tuple(self._open.values()):
             entry.interval = self._limits.interval
-            self._attempt(id_, entry, now)
-        self._arm()
+            self._attempt(entry, now)
+            self._schedule.add(entry)
 
     # --- sending --------------------------------------------------------------------------------------------
 
-    def _check_room(self, id_: str) -> None:
+    def _no_room(self, id_: str) -> BusError:
         if self._link.closed:
-            raise BusError(f"the client of {self.endpoint!r} is closed")
+            return BusError(f"the client of {self.endpoint!r} is closed")
         if id_ in self._open:
-            raise BusError(f"request id {id_!r} is in use; mint a new one")
-        if len(self._open) >= self._limits.open:
-            self.counters["overflows"] += 1
-            raise BusError(
-                f"{len(self._open)} requests to {self.endpoint!r} are open, the limit; "
-                f"wait for their outcomes"
-            )
+            return BusError(f"request id {id_!r} is in use; mint a new one")
+        self.counters["overflows"] += 1
+        return BusError(
+            f"{len(self._open)} requests to {self.endpoint!r} are open, the limit; "
+            f"wait for their outcomes"
+        )
 
-    def _attempt(self, id_: str, entry: OpenRequest, now: int) -> None:
+    def _begin(
+        self,
+        method: str,
+        body: msgspec.Struct | None,
+        on_reply: Callable[[Outcome], object] | None,
+        timeout: int,
+        request_id: str | None,
+    ) -> OpenRequest:
+        """Enter a new request and send it."""
+        id_ = request_id if request_id is not None else self._ids.next()
+        open_, limits, clock = self._open, self._limits, self._clock
+        if len(open_) >= limits.open or id_ in open_ or self._link.socket.closed:
+            raise self._no_room(id_)
+        request = Request(id_, method, self._bodies.check(body))
+        frame = self._codec.encode(method, self.source, self.epoch, 0, clock.now(), request)
+        now = clock.monotonic()
+        entry = OpenRequest(id_, method, frame, now, now + timeout, limits.interval, on_reply)
+        open_[id_] = entry
+        self._attempt(entry, now)
+        return entry
+
+    def _attempt(self, entry: OpenRequest, now: int) -> None:
         """Send a request and settle when to look at it again."""
-        if self._transmit(entry.frame):
+        if self._link.send(entry.frame):
+            self.counters["sent"] += 1
             entry.attempts += 1
             delay = entry.interval
             entry.interval = min(2 * entry.interval, self._limits.max_interval)
         else:
+            self.counters["blocked"] += 1
             delay = _SOON
         entry.due = min(now + delay, entry.deadline)
-        heappush(self._heap, (entry.due, id_))
 
-    def _transmit(self, frame: bytes) -> bool:
-        sent = self._link.send(frame)
-        self.counters["sent" if sent else "blocked"] += 1
-        return sent
-
-    def _arm(self) -> None:
-        """Set the timer for the request that is due first."""
-        if not self._heap or self._heap[0][0] >= self._alarm or self._link.closed:
-            return
-        self._alarm = self._heap[0][0]
-        delay = max(0, self._alarm - self._clock.monotonic())
-        self._clock.set_timer(self._timer, self._clock.now() + delay, self._look)
-
-    def _look(self, timer: TimerData | None = None) -> None:
+    def _look(self) -> None:
         """Send again what is due, and give up what is out of time."""
-        if timer is not None:
-            self._alarm = NEVER
         now = self._clock.monotonic()
         silent = False
-        while self._heap and self._heap[0][0] <= now:
-            due, id_ = heappop(self._heap)
-            entry = self._open.get(id_)
-            if entry is None or entry.due != due:
-                continue
+        while (entry := self._schedule.pop(now)) is not None:
             if now < entry.deadline:
-                self._attempt(id_, entry, now)
-                continue
-            silent = silent or self._heard < entry.started
-            self._give_up(id_, "no answer in time")
+                self._attempt(entry, now)
+                self._schedule.add(entry)
+            else:
+                silent = silent or self._heard < entry.started
+                self._give_up(entry.id, "no answer in time")
         if silent and now - self._reopened >= _REOPEN and not self._link.closed:
             self._reopen(now)
-        self._arm()
+        self._schedule.arm()
 
     # --- receiving ------------------------------------------------------------------------------------------
 
     def on_readable(self) -> None:
         """Handle what has arrived, up to a batch; the poll loop calls it while there is more."""
-        for _ in range(self._limits.batch):
-            frame = self._link.receive()
-            if frame is None:
-                return
+        limit = self._pace.limit()
+        taken = 0
+        while taken < limit and (frame := self._link.receive()) is not None:
             self._take(frame)
+            taken += 1
+        self._pace.taken(taken)
 
     def _take(self, frame: bytes) -> None:
         try:
@@ -345,12 +346,15 @@ class RpcClient:
         self._ask_all(self._heard)
         on_epoch = self._on_epoch
         if on_epoch is not None:
-            self._guarded("on_epoch", lambda: on_epoch(envelope.source, envelope.epoch))
+            try:
+                on_epoch(envelope.source, envelope.epoch)
+            except Exception as error:  # noqa: BLE001 - whatever the owner raises
+                self._owner_failed("on_epoch", error)
 
     def _on_acknowledged(self, message: Ack) -> None:
         entry = self._open.get(message.id)
         if entry is None:
-            self._count_late(message.id)
+            self.counters[self._finished.kind(message.id)] += 1
         else:
             entry.acknowledged = True
             entry.interval = self._limits.max_interval
@@ -358,7 +362,7 @@ class RpcClient:
     def _on_reply(self, envelope: Envelope[Any], reply: Reply) -> None:
         entry = self._open.get(reply.id)
         if entry is None:
-            self._count_late(reply.id)
+            self.counters[self._finished.kind(reply.id)] += 1
             return
         if not reply.ok and reply.error_code == RpcCode.BUSY:
             self.counters["busy"] += 1  # nothing was done: it is asked again when it is due
@@ -370,30 +374,25 @@ class RpcClient:
             return
         told = (reply.ok, body, reply.error_code, reply.error_text)
         answer = Answer(reply.id, entry.method, *told, envelope.source, envelope.epoch)
-        self._finish(reply.id, entry, answer, timed_out=False)
-
-    def _count_late(self, id_: str) -> None:
-        timed_out = self._finished.get(id_)
-        kind = "strange" if timed_out is None else "late" if timed_out else "repeated"
-        self.counters[kind] += 1
+        self._finish(entry, answer, timed_out=False)
 
     def _give_up(self, id_: str, reason: str) -> None:
         entry = self._open[id_]
         self.counters["unknown"] += 1
         waited = self._clock.monotonic() - entry.started
         outcome = Unknown(id_, entry.method, reason, entry.attempts, entry.acknowledged, waited)
-        self._finish(id_, entry, outcome, timed_out=True)
+        self._finish(entry, outcome, timed_out=True)
 
-    def _finish(self, id_: str, entry: OpenRequest, outcome: Outcome, *, timed_out: bool) -> None:
-        del self._open[id_]
-        self._finished[id_] = timed_out
-        if len(self._finished) > _FINISHED:
-            self._finished.popitem(last=False)
-        self._guarded(f"on_reply of {entry.method}", lambda: entry.on_reply(outcome))
+    def _finish(self, entry: OpenRequest, outcome: Outcome, *, timed_out: bool) -> None:
+        del self._open[entry.id]
+        self._finished.add(entry.id, timed_out)
+        entry.outcome = outcome
+        if entry.on_reply is not None:
+            try:
+                entry.on_reply(outcome)
+            except Exception as error:  # noqa: BLE001 - whatever the owner raises
+                self._owner_failed(f"on_reply of {entry.method}", error)
 
-    def _guarded(self, where: str, function: Callable[[], object]) -> None:
-        try:
-            function()
-        except Exception as error:  # noqa: BLE001 - whatever the owner raises
-            self.counters["callback_errors"] += 1
-            self._log_once(where, error)
+    def _owner_failed(self, where: str, error: Exception) -> None:
+        self.counters["callback_errors"] += 1
+        self._log_once(where, error)

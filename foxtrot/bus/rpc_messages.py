@@ -11,7 +11,6 @@ Invariants:
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import StrEnum
 from typing import Annotated, Any, Union
 
@@ -128,8 +127,7 @@ class RpcError(BusError):
         self.text = text
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
+class Answer(msgspec.Struct, frozen=True):
     """What the other side said: ``body`` (a Struct or None) where ``ok``, else a code and a text.
 
     ``source`` and ``epoch`` tell which boot of which service answered.
@@ -145,8 +143,7 @@ class Answer:
     epoch: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class Unknown:
+class Unknown(msgspec.Struct, frozen=True):
     """No answer in time: the request may have been carried out or not, now or later. Ask; never take it for failed.
 
     ``attempts`` counts how often it was sent, ``acknowledged`` whether its arrival was confirmed, ``waited`` is in ns.
@@ -179,6 +176,21 @@ class Bodies:
         union: Any = Union[tuple([*types, None])]  # noqa: UP007 - built at run time
         self._decode = msgspec.msgpack.Decoder(union).decode
 
+    def check(self, body: msgspec.Struct | None) -> Any:
+        """Return a body that may stand in a message as it is, to be encoded with the message, in one go.
+
+        Raises:
+            FrameError: the type is not registered with the codec.
+        """
+        if type(body) in self._types:
+            return body
+        if body is None:
+            return NIL
+        raise FrameError(
+            FrameReason.UNKNOWN_KIND,
+            f"{type(body).__name__} cannot be a body; give it to Codec(types=...)",
+        )
+
     def encode(self, body: msgspec.Struct | None) -> msgspec.Raw:
         """Return a body as it travels.
 
@@ -187,11 +199,7 @@ class Bodies:
         """
         if body is None:
             return NIL
-        if type(body) not in self._types:
-            raise FrameError(
-                FrameReason.UNKNOWN_KIND,
-                f"{type(body).__name__} cannot be a body; give it to Codec(types=...)",
-            )
+        self.check(body)
         try:
             return msgspec.Raw(self._encode(body))
         except (TypeError, ValueError, OverflowError, RecursionError) as error:

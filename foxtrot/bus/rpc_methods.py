@@ -9,12 +9,10 @@ from typing import Any, Protocol
 import msgspec
 
 from foxtrot.bus.rpc_calls import Call, CallLimits
-from foxtrot.bus.rpc_messages import Reply, refusal
 from foxtrot.bus.rpc_peers import QueueLimits
 
 
-@dataclass(frozen=True, slots=True)
-class Incoming:
+class Incoming(msgspec.Struct, frozen=True):
     """A request as its handler sees it: ``body`` a Struct or None, ``ts`` when it was made (ns UTC, its sender's)."""
 
     id: str
@@ -28,11 +26,11 @@ class Incoming:
 class Settler(Protocol):
     """Who makes and sends replies."""
 
-    def success(self, call: Call, body: msgspec.Struct | None) -> Reply:
-        """Return the reply with a body."""
+    def answer(self, call: Call, body: msgspec.Struct | None) -> None:
+        """Send and keep the reply of a call that has none."""
 
-    def settle(self, call: Call, reply: Reply) -> None:
-        """Keep and send the reply of a call that has none."""
+    def refuse(self, call: Call, code: str, text: str) -> None:
+        """Send and keep a reply that says why there is no other."""
 
 
 class Pending:
@@ -53,14 +51,14 @@ class Pending:
         """Reply with a body; returns False where it had been answered before."""
         if self.done:
             return False
-        self._settler.settle(self._call, self._settler.success(self._call, body))
+        self._settler.answer(self._call, body)
         return True
 
     def fail(self, code: str, text: str) -> bool:
         """Reply that it was refused or has failed; returns False where it had been answered before."""
         if self.done:
             return False
-        self._settler.settle(self._call, refusal(self._call.key[1], code, text))
+        self._settler.refuse(self._call, code, text)
         return True
 
 
@@ -68,8 +66,7 @@ Handler = Callable[[Incoming, Callable[[], Pending]], msgspec.Struct | None]
 """``handler(request, reply_later)``: returns the reply's body, or calls ``reply_later()`` and keeps what it gets."""
 
 
-@dataclass(frozen=True, slots=True)
-class Method:
+class Method(msgspec.Struct, frozen=True):
     """A handler, the types of body that it takes (any where empty), and whether its replies are kept."""
 
     handler: Handler

@@ -22,15 +22,16 @@ from typing import Protocol
 
 import msgspec
 
-from foxtrot.bus.codec import Codec
+from foxtrot.bus.codec import Codec, FrameReason
 from foxtrot.bus.rpc_messages import Bodies, Report, ReportAck, ReportHello
 from foxtrot.core.clock import Clock
-from foxtrot.core.errors import BusError
+from foxtrot.core.errors import BusError, FrameError
 from foxtrot.core.objects import TimerData
 
 logger = logging.getLogger("foxtrot.bus.rpc_outbox")
 
 _OVERHEAD = 128  # bytes that a kept report costs besides its body
+_HEAD_BYTES = 1_024  # of a frame, around the body
 _SOON = 10_000_000  # ns until a pipe that was full, or a server that was away, is tried again
 
 
@@ -105,6 +106,7 @@ class ReliableSender:
         self.halted = ""
         self.durable = durable
         self._bodies = Bodies(codec)
+        self._longest = codec.max_frame - _HEAD_BYTES
         self._clock = clock
         self._on_halt = on_halt
         self._on_acked = on_acked
@@ -154,7 +156,7 @@ class ReliableSender:
         Raises:
             OutboxFullError: there is no room; ``on_halt`` has been called.
             BusError: the number is not the next one, or the outbox has been halted.
-            FrameError: the body cannot travel.
+            FrameError: the body cannot travel, or is too long to; nothing was kept and no number given out.
         """
         if self.halted:
             raise BusError(f"outbox {self.topic!r} has been halted: {self.halted}")
@@ -162,6 +164,11 @@ class ReliableSender:
         if number != expected:
             raise BusError(f"outbox {self.topic!r}: number {number} given, {expected} expected")
         raw = self._bodies.encode(body)
+        if (
+            _size(raw) > self._longest
+        ):  # it would stay at the head for ever, and hold up all that follow
+            text = f"a report of {_size(raw)} bytes is too long; the limit is {self._longest}"
+            raise FrameError(FrameReason.OVERSIZED, text)
         self._check_room(_size(raw))
         if not self._kept:
             self._stalled_at = self._clock.monotonic() + self._interval
@@ -290,7 +297,7 @@ class ReliableSender:
             return
         self._alarm = due
         delay = max(0, due - now)
-        self._clock.set_timer(self._timer, self._clock.now() + delay, self._on_timer)
+        self._clock.set_delay(self._timer, delay, self._on_timer)
 
     def _on_timer(self, _timer: TimerData | None) -> None:
         self._alarm = 0

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 
 import zmq
 
-from foxtrot.bus.rpc_sockets import NOBLOCK, SNDMORE_NOBLOCK
+from foxtrot.bus.rpc_sockets import NOBLOCK, SNDMORE_NOBLOCK, sender_of
 from foxtrot.core.constants import NS_PER_SECOND
 
 _GONE = frozenset({zmq.EHOSTUNREACH, zmq.ENOTCONN})
@@ -56,7 +56,7 @@ class PeerQueues:
     """
 
     def __init__(self, socket: zmq.Socket[bytes], limits: QueueLimits) -> None:
-        self._socket = socket
+        self._send = sender_of(socket)
         self._limits = limits
         self._queues: dict[bytes, _Queue] = {}
         self.sent = 0
@@ -72,12 +72,18 @@ class PeerQueues:
         """Messages that wait, of all peers."""
         return sum(len(queue.messages) for queue in self._queues.values())
 
-    def send(self, parts: tuple[bytes, ...], now: int) -> None:
-        """Send a message whose first part is the peer's identity, or keep it for ``flush``."""
+    def send(self, parts: tuple[bytes, ...], now: int) -> bool:
+        """Send a message whose first part is the peer's identity, or keep it for ``flush``.
+
+        Returns whether anything waits for a peer now.
+        """
         queue = self._queues.get(parts[0])
+        if queue is not None or not self._try(parts):
+            self._keep(parts, queue, now)
+        return bool(self._queues)
+
+    def _keep(self, parts: tuple[bytes, ...], queue: _Queue | None, now: int) -> None:
         if queue is None:
-            if self._try(parts):
-                return
             if len(self._queues) >= self._limits.peers:
                 self.dropped += 1
                 return
@@ -112,9 +118,10 @@ class PeerQueues:
     def _try(self, parts: tuple[bytes, ...]) -> bool:
         """Hand a message over; returns False where the peer's pipe is full."""
         try:
-            for part in parts[:-1]:
-                self._socket.send(part, SNDMORE_NOBLOCK)
-            self._socket.send(parts[-1], NOBLOCK)
+            self._send(parts[0], SNDMORE_NOBLOCK)
+            for part in parts[1:-1]:
+                self._send(part, SNDMORE_NOBLOCK)
+            self._send(parts[-1], NOBLOCK)
         except zmq.Again:
             return False
         except zmq.ZMQError as error:

@@ -19,6 +19,7 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
+from functools import partial
 from typing import Any
 
 import msgspec
@@ -32,7 +33,6 @@ from foxtrot.bus.rpc_inbox import ReliableReceiver
 from foxtrot.bus.rpc_log import LogOnce
 from foxtrot.bus.rpc_messages import (
     ERROR_TOPIC,
-    NIL,
     Ack,
     Bodies,
     Reply,
@@ -47,7 +47,7 @@ from foxtrot.bus.rpc_messages import (
 from foxtrot.bus.rpc_methods import Handler, Incoming, Method, Pending, ServerLimits
 from foxtrot.bus.rpc_peers import PeerQueues
 from foxtrot.bus.rpc_salvage import id_of, topic_of
-from foxtrot.bus.rpc_sockets import NOBLOCK, RCVMORE, Context, SocketLoop, open_router
+from foxtrot.bus.rpc_sockets import NOBLOCK, RCVMORE, Context, ReadPace, SocketLoop, open_router
 from foxtrot.core.clock import Clock
 from foxtrot.core.errors import BusError, FoxtrotError, FrameError
 from foxtrot.core.objects import TimerData
@@ -107,8 +107,7 @@ class RpcServer:
         self._log_once = LogOnce(logger, source)
         self._retry = _RETRY_FIRST
         self._armed = False
-        self._busy = False
-        self._polls = 0
+        self._pace = ReadPace(self._limits.batch)
         self._loop: SocketLoop | None = None
         self.socket = open_router(context, codec.max_frame)
         try:
@@ -190,18 +189,15 @@ class RpcServer:
 
     def on_readable(self) -> None:
         """Handle what has arrived, up to a batch; the poll loop calls it while there is more."""
-        if self.socket.closed:
-            return
-        # A look in vain costs as much as a request (benchmarks/bus_rpc.py); the poll tells of more just as well.
-        self._polls += 1
-        limit = self._limits.batch if self._busy or not self._polls % 8 else 1
+        limit = self._pace.limit()
         taken = 0
         while taken < limit and self._receive():
             taken += 1
-        self._busy = taken > 1
+        self._pace.taken(taken)
         for receiver in self._receivers.values():
             receiver.flush()
-        self._flush()
+        if self._armed:
+            self._flush()
 
     def _receive(self) -> bool:
         """Handle one message; returns whether there was one."""
@@ -213,7 +209,8 @@ class RpcServer:
         except zmq.Again:
             return False
         except zmq.ZMQError as error:
-            self._log_once("receive", error)
+            if not socket.closed:
+                self._log_once("receive", error)
             return False
         self._take(parts)
         return True
@@ -260,8 +257,7 @@ class RpcServer:
             text = f"{self.source} has no method {request.method!r}"
             self._refuse(peer, topic, request, RpcCode.UNKNOWN_METHOD, text)
             return
-        key = (envelope.source, request.id)
-        digest = hash((request.method, bytes(request.body)))
+        key, digest = (envelope.source, request.id), hash(bytes(request.body))
         known = self._calls.find(key)
         if known is not None:
             self._repeat(known, peer, digest, request)
@@ -273,13 +269,11 @@ class RpcServer:
         if method.bodies and not isinstance(body, method.bodies):
             text = f"{topic} does not take {type(body).__name__}"
             return self._refuse(peer, topic, request, RpcCode.WRONG_BODY, text)
-        call = Call(key, request.method, digest, peer, self._clock.monotonic())
-        call.keep = method.keep
-        if not self._calls.begin(call):
+        if not self._calls.has_room(now := self._clock.monotonic()):
             text = f"{self._calls.pending} requests wait for their answers; ask again"
             self._refuse(peer, topic, request, RpcCode.BUSY, text)
             return
-        self._run(call, method, envelope, body)
+        self._run(Call(key, topic, digest, peer, now, method.keep), method, envelope, body)
 
     def _refuse(self, peer: Peer, topic: str, request: Request, code: RpcCode, text: str) -> None:
         self.counters[f"refused_{code.lower()}"] += 1
@@ -287,79 +281,84 @@ class RpcServer:
 
     def _repeat(self, call: Call, peer: Peer, digest: int, request: Request) -> None:
         """Answer a request that has come before."""
-        if call.digest != digest:
+        if call.digest != digest or call.method != request.method:
             text = f"id {request.id!r} was given to another request; mint a new one"
             self._refuse(peer, request.method, request, RpcCode.ID_REUSED, text)
             return
         self.counters["repeated"] += 1
         call.peer = peer
         if call.reply is not None:
-            self._send(peer, call.method, call.reply)
+            self._send_frame(peer, call.reply)
         elif not peer.delimited:
             self._send(peer, call.method, Ack(request.id))
 
     def _run(self, call: Call, method: Method, envelope: Envelope[Any], body: Any) -> None:
         """Let the handler answer, now or later."""
         self.counters["requests"] += 1
-        promised: list[Pending] = []
-
-        def reply_later() -> Pending:
-            promised.append(Pending(self, call))
-            return promised[-1]
-
         source, id_ = call.key
         incoming = Incoming(id_, call.method, body, source, envelope.epoch, envelope.ts)
         try:
-            result = method.handler(incoming, reply_later)
+            result = method.handler(incoming, partial(self._promise, call))
         except RpcError as error:
-            self.settle(call, refusal(call.key[1], error.code, error.text))
+            self.refuse(call, error.code, error.text)
         except Exception as error:  # noqa: BLE001 - whatever a handler raises
-            self.settle(call, self._failed(call, error))
+            self._fail(call, error)
         else:
-            if not promised:
-                self.settle(call, self.success(call, result))
+            if not call.held:
+                self.answer(call, result)
             elif call.reply is None and not call.peer.delimited:
                 self._send(call.peer, call.method, Ack(call.key[1]))
 
+    def _promise(self, call: Call) -> Pending:
+        self._calls.hold(call)
+        return Pending(self, call)
+
     # --- answering ------------------------------------------------------------------------------------------
 
-    def settle(self, call: Call, reply: Reply) -> None:
-        """Keep and send the reply of a call that has none; for ``Pending``."""
-        if call.reply is None:
-            self._calls.finish(call, reply)
-            self._send(call.peer, call.method, reply)
-
-    def success(self, call: Call, body: msgspec.Struct | None) -> Reply:
-        """Return the reply with a body, or one that says why the body cannot travel; for ``Pending``."""
+    def answer(self, call: Call, body: msgspec.Struct | None) -> None:
+        """Send and keep the reply of a call that has none; for ``Pending``."""
         try:
-            raw = self._bodies.encode(body) if body is not None else NIL
-            if len(memoryview(raw)) > self._codec.max_frame - 1_024:
-                raise FrameError(
-                    FrameReason.OVERSIZED,
-                    f"a reply of {len(memoryview(raw))} bytes is too long; ask for less at a time",
-                )
+            reply = Reply(call.key[1], True, self._bodies.check(body))
+            self._settle(call, self._frame(call.method, reply))
         except FrameError as error:
-            return self._failed(call, error)
-        return Reply(call.key[1], True, raw)
+            if error.reason == FrameReason.OVERSIZED:
+                error = FrameError(error.reason, f"too long ({error}); ask for less at a time")
+            self._fail(call, error)
 
-    def _failed(self, call: Call, error: Exception) -> Reply:
+    def refuse(self, call: Call, code: str, text: str) -> None:
+        """Send and keep a reply that says why there is no other; for ``Pending``."""
+        try:
+            frame = self._frame(call.method, refusal(call.key[1], code, text))
+        except FrameError as error:  # frames may be bounded to less than a refusal
+            self._log_once(call.method, error)
+            self._calls.finish(call, b"")
+        else:
+            self._settle(call, frame)
+
+    def _fail(self, call: Call, error: Exception) -> None:
         self.counters["handler_errors"] += 1
         self._log_once(call.method, error)
         text = str(error) if isinstance(error, FoxtrotError) else f"{type(error).__name__}: {error}"
-        return refusal(call.key[1], RpcCode.HANDLER_ERROR, text)
+        self.refuse(call, RpcCode.HANDLER_ERROR, text)
+
+    def _settle(self, call: Call, frame: bytes) -> None:
+        if call.reply is None:
+            self._send_frame(call.peer, frame)
+            self._calls.finish(call, frame)  # while the reply travels
+
+    def _frame(self, topic: str, message: msgspec.Struct) -> bytes:
+        return self._codec.encode(topic, self.source, self.epoch, 0, self._clock.now(), message)
 
     def _send(self, peer: Peer, topic: str, message: msgspec.Struct) -> None:
-        if self.socket.closed:
-            return
         try:
-            now = self._clock.now()
-            frame = self._codec.encode(topic, self.source, self.epoch, 0, now, message)
+            self._send_frame(peer, self._frame(topic, message))
         except FrameError as error:
             self._log_once(topic, error)
-            return
-        parts = (b"", frame) if peer.delimited else (frame,)
-        self._queues.send((peer.identity, *parts), self._clock.monotonic())
-        self._arm()
+
+    def _send_frame(self, peer: Peer, frame: bytes) -> None:
+        parts = (peer.identity, b"", frame) if peer.delimited else (peer.identity, frame)
+        if self._queues.send(parts, self._clock.monotonic()):
+            self._arm()
 
     def _flush(self) -> None:
         """Send what waits, as far as the peers take it."""
@@ -369,9 +368,9 @@ class RpcServer:
 
     def _arm(self) -> None:
         """Have what waits tried again after a while."""
-        if self._queues and not self._armed:
+        if self._queues and not self._armed and not self.socket.closed:
             self._armed = True
-            self._clock.set_timer(self._timer, self._clock.now() + self._retry, self._on_timer)
+            self._clock.set_delay(self._timer, self._retry, self._on_timer)
 
     def _on_timer(self, _timer: TimerData) -> None:
         self._armed = False

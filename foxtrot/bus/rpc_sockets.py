@@ -16,13 +16,44 @@ ROUTER_RECEIVE_HIGH_WATER = 256
 DEALER_HIGH_WATER = 1_000
 _HANDSHAKE = 3_000  # ms that a connection may take to say what it is
 _RECONNECT_FIRST = 20  # ms
-_RECONNECT_LAST = 500
+_RECONNECT_LAST = 50  # no longer: a service that was started again is to be in step at once
+_ALONE = 8
 
 NOBLOCK = int(zmq.NOBLOCK)  # plain integers: flags of an enumeration cost a microsecond each time
 SNDMORE_NOBLOCK = int(zmq.SNDMORE | zmq.NOBLOCK)
 RCVMORE = int(zmq.RCVMORE)
+_RCVTIMEO = int(zmq.RCVTIMEO)
 
 Context = zmq.Context[zmq.Socket[bytes]]
+Send = Callable[[bytes, int], object]
+
+
+class ReadPace:
+    """How many messages to read when a poll tells of one: one after the other comes alone, many in a flood.
+
+    A look in vain costs as much as a request (benchmarks/bus_rpc.py), and the next poll tells of more just as well;
+    so one looks again only now and then, until there was more.
+    """
+
+    def __init__(self, batch: int) -> None:
+        self._batch = batch
+        self._alone = 1  # reads of one message between two looks for more
+        self._left = 0
+
+    def limit(self) -> int:
+        """How many messages to read now."""
+        if self._left:
+            self._left -= 1
+            return 1
+        return self._batch
+
+    def taken(self, count: int) -> None:
+        """Tell how many there were."""
+        if count > 1:
+            self._alone = 1
+            self._left = 0
+        elif not self._left:
+            self._left = self._alone = min(2 * self._alone, _ALONE)
 
 
 class SocketLoop(Protocol):
@@ -77,6 +108,18 @@ def open_dealer(
     return socket
 
 
+def sender_of(socket: zmq.Socket[bytes]) -> Send:
+    """``send(part, flags)`` of a socket, without the detour for kinds of socket that are not used here."""
+    return super(zmq.Socket, socket).send
+
+
+def _last_part(socket: zmq.Socket[bytes]) -> bytes:
+    part = socket.recv(NOBLOCK)
+    while socket.getsockopt(RCVMORE):
+        part = socket.recv(NOBLOCK)
+    return part
+
+
 def _guard(socket: zmq.Socket[bytes], max_frame: int) -> None:
     """Bound what a connection may cost."""
     socket.setsockopt(zmq.MAXMSGSIZE, 2 * max_frame)
@@ -103,8 +146,12 @@ class DealerLink:
         self._log = log
         self._loop: SocketLoop | None = None
         self._callback: Callable[[], object] | None = None
-        self.socket = self._open()
-        self._poller = _poller(self.socket)
+        self._use(self._open())
+
+    def _use(self, socket: zmq.Socket[bytes]) -> None:
+        self.socket = socket
+        self._send = sender_of(socket)
+        self._patience = -1  # ms that a receive waits, as the socket knows it
 
     @property
     def closed(self) -> bool:
@@ -119,42 +166,51 @@ class DealerLink:
 
     def send(self, frame: bytes) -> bool:
         """Hand a frame to a connection; returns False where there is none, or it is full."""
-        if self.socket.closed:
-            return False
         try:
-            self.socket.send(frame, NOBLOCK)
+            self._send(frame, NOBLOCK)
         except zmq.Again:
             return False
         except zmq.ZMQError as error:
-            self._log("send", error)
+            if not self.socket.closed:
+                self._log("send", error)
             return False
         return True
 
-    def wait(self, nanoseconds: int) -> bool:
-        """Wait up to so long for something to read; returns whether there is."""
-        return bool(self._poller.poll(-(-nanoseconds // 1_000_000)))
+    def wait(self, nanoseconds: int) -> bytes | None:
+        """The next message's last part, waited for up to so long (to the next millisecond), or None.
+
+        Raises:
+            BusError: the socket was closed.
+        """
+        socket, patience = self.socket, -(-nanoseconds // 1_000_000)
+        try:
+            if patience != self._patience:
+                socket.setsockopt(_RCVTIMEO, patience)
+                self._patience = patience
+            part = socket.recv()
+            return part if not socket.getsockopt(RCVMORE) else _last_part(socket)
+        except zmq.Again:
+            return None
+        except zmq.ZMQError as error:
+            raise BusError(f"no answer can be waited for: {error}") from error
 
     def receive(self) -> bytes | None:
         """The next message's last part, or None."""
         socket = self.socket
-        if socket.closed:
-            return None
         try:
             part = socket.recv(NOBLOCK)
-            while socket.getsockopt(RCVMORE):
-                part = socket.recv(NOBLOCK)
-            return part
+            return part if not socket.getsockopt(RCVMORE) else _last_part(socket)
         except zmq.Again:
             return None
         except zmq.ZMQError as error:
-            self._log("receive", error)
+            if not socket.closed:
+                self._log("receive", error)
             return None
 
     def reopen(self) -> None:
         """Replace the socket; what it still held is lost."""
         self.close()
-        self.socket = self._open()
-        self._poller = _poller(self.socket)
+        self._use(self._open())
         if self._loop is not None and self._callback is not None:
             self._loop.add(self.socket, self._callback)
 
@@ -163,9 +219,3 @@ class DealerLink:
         if self._loop is not None:
             self._loop.remove(self.socket)
         self.socket.close(linger=0)
-
-
-def _poller(socket: zmq.Socket[bytes]) -> zmq.Poller:
-    poller = zmq.Poller()
-    poller.register(socket, zmq.POLLIN)
-    return poller

@@ -4,8 +4,9 @@ Invariants:
 
 * ``drain`` never raises for what came over the wire: frames that cannot be read are counted and quarantined.
 * Gaps, duplicates and restarts are handled by ``foxtrot.bus.streams``; this module adds the socket.
-* Topics that are conflated are read to the end of the queue first; then the latest message of each is delivered, so
-  that a slow handler sees the present. Their gaps are counted all the same.
+* Topics that are conflated are read to the end of the queue first; then the latest message of each is delivered. What
+  comes meanwhile is looked at every few milliseconds, so that a slow handler sees the present however many topics there
+  are. Each topic has its turn once in a ``drain``; gaps are counted all the same.
 * Sockets belong to the thread of the loop: every method is called there.
 """
 
@@ -31,6 +32,9 @@ SUBSCRIBER_HIGH_WATER = 50_000
 DRAIN_LIMIT = 20_000
 """Messages read in one go."""
 
+_BAD_LIMIT = 500  # frames that cannot be read, in one go: each costs as much as a dozen others
+_LOOK_NS = 5_000_000  # of delivering conflated messages, then it is looked for newer ones
+_LOOK_LIMIT = 2_000
 _RECONNECT_MS = 50  # always, without backing off: a restarted service is read again at once
 _NOBLOCK = int(zmq.NOBLOCK)  # an enum's member costs more to look up than to use
 _READ_AHEAD = (
@@ -171,9 +175,25 @@ class Subscriber:
 
     def drain(self, limit: int = DRAIN_LIMIT) -> bool:
         """Take what has come in, up to ``limit`` messages, and deliver it; returns whether there may be more."""
+        more = self._read(limit)
+        if self._latest:
+            self._deliver_latest()
+        return more or bool(self._latest)
+
+    def age(self, stream: Stream) -> int | None:
+        """Nanoseconds since the last message of a stream was published; None before the first."""
+        state = self.tracker.states.get(stream)
+        return self.clock.now() - state.ts if state is not None and state.ts else None
+
+    def close(self) -> None:
+        """Close the socket; what it still holds is dropped."""
+        self.socket.close(linger=0)
+
+    def _read(self, limit: int) -> bool:
+        """Read up to ``limit`` messages, and deliver what is not conflated; returns whether there may be more."""
         recv, decode, accept = self.socket.recv, self.codec.decode, self.tracker.accept
         deliver, conflate, on_frame = self._on_message, self._conflate, self._on_frame
-        more = True
+        more, bad = True, _BAD_LIMIT
         for _ in range(limit):
             try:
                 frame = recv(_NOBLOCK)
@@ -187,6 +207,9 @@ class Subscriber:
                 topic, envelope = decode(frame)
             except FrameError as error:
                 self._refuse(frame, error)
+                bad -= 1
+                if not bad:
+                    break
                 continue
             if type(envelope.message) is Heartbeat:
                 self._take_heartbeat(topic, envelope)
@@ -196,18 +219,7 @@ class Subscriber:
                 else:
                     self.delivered += 1
                     deliver(topic, envelope)
-        if self._latest:
-            self._deliver_latest()
         return more
-
-    def age(self, stream: Stream) -> int | None:
-        """Nanoseconds since the last message of a stream was published; None before the first."""
-        state = self.tracker.states.get(stream)
-        return self.clock.now() - state.ts if state is not None and state.ts else None
-
-    def close(self) -> None:
-        """Close the socket; what it still holds is dropped."""
-        self.socket.close(linger=0)
 
     def _deliver(self, topic: str, envelope: Envelope[Any]) -> None:
         self.delivered += 1
@@ -220,10 +232,17 @@ class Subscriber:
         self._latest[key] = envelope
 
     def _deliver_latest(self) -> None:
-        latest = self._latest
-        while latest:
-            key = next(iter(latest))
+        """Give each topic its turn; what comes for one that had it waits for the next ``drain``."""
+        latest, monotonic = self._latest, self.clock.monotonic
+        look = monotonic() + _LOOK_NS
+        for _ in range(len(latest)):
+            key = next(
+                iter(latest)
+            )  # oldest first: a newer message takes the place of the one that it replaces
             self._deliver(key[1], latest.pop(key))
+            if monotonic() >= look and not self.socket.closed:
+                self._read(_LOOK_LIMIT)
+                look = monotonic() + _LOOK_NS
 
     def _take_heartbeat(self, topic: str, envelope: Envelope[Any]) -> None:
         beat: Heartbeat = envelope.message

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import shlex
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -15,9 +16,11 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
+from foxtrot.app.control import is_default
 from foxtrot.app.control_status import InstallationStatus, ServiceRow
 from foxtrot.app.installation import Installation
 from foxtrot.app.oms_words import moment_text, number, terms
+from foxtrot.app.supervisor_conf import CONFIG_VARIABLE
 from foxtrot.bus.messages import StrategyInfo
 from foxtrot.core.objects import AccountData, ContractData, OrderData, PositionData, TradeData
 
@@ -37,6 +40,12 @@ _COLOURS = {
     "ERROR": "red",
 }
 _STALE = 3.0
+
+_NARROW = 100
+"""Columns of a terminal below which a time takes two lines."""
+
+_WHOLE = ("Service", "State", "Strategy", "Order", "Fill", "Instrument", "Account", "Status")
+"""Columns that stay in one piece on a narrow terminal: what is typed in again, and what is looked for."""
 
 Row = Sequence[str | Text]
 
@@ -145,6 +154,11 @@ def status_as_json(found: InstallationStatus) -> None:
 
 def what_next(installation: Installation) -> None:
     """Print what to look at once all is up."""
+    if not is_default(installation):
+        typer.echo(
+            "\nSo that the commands below, and in other terminals, mean this installation:\n"
+            f"  export {CONFIG_VARIABLE}={shlex.quote(str(installation.path))}"
+        )
     typer.echo(
         "\nLook on with:  foxtrot status --watch   foxtrot orders --watch   foxtrot positions   foxtrot tap eOrder.\n"
         f"Logs:          {installation.run / 'logs'}\n"
@@ -344,10 +358,16 @@ def _json(document: Any) -> None:
 def _table(head: Sequence[str], rows: Sequence[Row]) -> Table:
     used = [place for place in range(len(head)) if any(str(row[place]) for row in rows)]
     made = Table(box=None, padding=(0, 2, 0, 0))
+    narrow = _console().width < _NARROW
+    times = {place for place in used if narrow and head[place].endswith("(UTC)")}
     for place in used:
-        made.add_column(head[place], overflow="fold")
+        whole = place in times or head[place] in _WHOLE
+        made.add_column(_in_two(head[place], place in times), overflow="fold", no_wrap=whole)
     for row in rows:
-        made.add_row(
-            *(Text(cell) if isinstance(cell := row[place], str) else cell for place in used)
-        )
+        made.add_row(*(_in_two(row[place], place in times) for place in used))
     return made
+
+
+def _in_two(cell: str | Text, is_time: bool) -> Text:
+    text = Text(cell) if isinstance(cell, str) else cell
+    return Text(text.plain.replace(" ", "\n")) if is_time else text

@@ -39,7 +39,7 @@ from foxtrot.client.runner_market import MarketFeed
 from foxtrot.client.runner_orders import OrderFeed
 from foxtrot.client.runner_plan import ServiceFrame, StrategyPlan
 from foxtrot.client.runner_store import RunnerStore
-from foxtrot.core.clock import SimulatedClock
+from foxtrot.core.clock import NEVER, SimulatedClock
 from foxtrot.core.constants import NS_PER_SECOND
 from foxtrot.core.errors import FoxtrotError, PersistenceError
 from foxtrot.core.events import EVENT_STRATEGY
@@ -94,6 +94,7 @@ class StrategyRunner:
         self._told: set[str] = set()
         self._asking = False
         self._is_paced_yet = False
+        self._round = 0
         self._is_ending = False
         self._oms: RpcClient
         self._orders: OrderFeed
@@ -288,21 +289,53 @@ class StrategyRunner:
         Raises:
             RpcError: the replay is not a paced one.
         """
-        if not self._paced:
-            raise RpcError("NOT_PACED", "this installation runs on the machine's clock")
         pace: PaceRequest = request.body
-        clock = self._frame.clock
-        if isinstance(clock, SimulatedClock) and pace.ts > clock.ns:
-            self._frame.event_engine.advance(pace.ts)
-        self._market.expect(pace.number, pace.ts)
-        self._is_paced_yet = True
-        self._ask_contracts()
         strategies = self.strategies.values()
+        horizon = max(pace.horizon, pace.ts)
+        clock = self._put_forward(pace.ts)
+        self._market.expect(pace.number, pace.ts)
+        self._ask_contracts()
+        if pace.epoch == self._frame.epoch and pace.round > self._round:
+            self._round = pace.round
+            self._go_on(clock, horizon)
         for strategy in strategies:
             strategy.settle()  # durable before it is told
         idle = self._orders.is_caught_up() and all(s.is_idle for s in strategies)
         handled = min(s.stored.handled for s in strategies)
-        return PaceReply(pace.number, idle, self._orders.cursors(), handled)
+        held = sum(s.outbox.held for s in strategies)
+        due = min(clock.next_run(horizon), max(clock.next_due, horizon + 1))
+        streams, idle = self._orders.cursors(), idle and clock.ns >= pace.ts
+        return PaceReply(pace.number, idle, streams, handled, held, due % NEVER, clock.ns)
+
+    def _put_forward(self, ts: int) -> SimulatedClock:
+        """Set the strategies' clock; it begins where their files say, and waits for those who have not started yet.
+
+        Raises:
+            RpcError: the replay is not a paced one.
+        """
+        clock = self._frame.clock
+        if not isinstance(clock, SimulatedClock):
+            raise RpcError("NOT_PACED", "this installation runs on the machine's clock")
+        strategies = self.strategies.values()
+        if not self._is_paced_yet:
+            self._is_paced_yet = True
+            stored = max(s.stored.time for s in strategies)
+            clock.ns = max(clock.ns, stored or ts)
+        if all(s.is_settled for s in strategies):
+            clock.ns = max(clock.ns, ts)
+        return clock
+
+    def _go_on(self, clock: SimulatedClock, horizon: int) -> None:
+        """One step of a paced replay: commands that wait go, else a timer that is due runs."""
+        holding = [s for s in self.strategies.values() if s.outbox.held]
+        for strategy in holding:
+            strategy.release()
+        if not holding and clock.next_run(horizon) <= clock.ns:
+            now = clock.ns
+            clock.fire_next(horizon)
+            clock.ns = max(now, clock.ns)
+            for strategy in self.strategies.values():
+                strategy.touch()
 
     # --- the end --------------------------------------------------------------------------------------------
 
@@ -317,7 +350,9 @@ class StrategyRunner:
             strategy.end()
             strategy.settle()
         deadline = frame.io_clock.monotonic() + _LAST_WORDS_NS
-        while any(s.outbox.rows for s in strategies) and frame.io_clock.monotonic() < deadline:
+        while (
+            any(not s.outbox.is_quiet for s in strategies) and frame.io_clock.monotonic() < deadline
+        ):
             frame.event_engine.waiter.wait(_STEP)
             for strategy in strategies:
                 strategy.settle()

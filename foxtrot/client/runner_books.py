@@ -74,6 +74,7 @@ class StrategyBooks:
         client: to the OMS.
         on_fatal: called where the file cannot be written: nothing more may be decided.
         on_change: called when where it stands has changed.
+        paced: whether commands wait for their round (``release``), and timers go on over restarts where they were.
 
     Attributes:
         host: what runs the user's class, or a plain strategy that only folds.
@@ -91,6 +92,8 @@ class StrategyBooks:
         client: RpcClient,
         on_fatal: Callable[[PersistenceError], object],
         on_change: Callable[[], object],
+        *,
+        paced: bool = False,
     ) -> None:
         self.plan = plan
         self.name = plan.name
@@ -102,7 +105,10 @@ class StrategyBooks:
         self.is_caught_up = False
         self.stored, unsent = store.load()
         self.stored.missed = self.stored.missed or []
-        self.outbox = Outbox(f"{plan.name}.{store.birth}", client, io_clock, self._on_refused)
+        self._paced = paced
+        released = self.stored.released if paced else None
+        prefix = f"{plan.name}.{store.birth}"
+        self.outbox = Outbox(prefix, client, io_clock, self._on_refused, released)
         self.outbox.add(unsent)
         self.engine = EventEngine(clock)
         for topic in (events.COMMAND_ORDER, events.COMMAND_MODIFY, events.COMMAND_CANCEL):
@@ -297,6 +303,7 @@ class StrategyBooks:
         self._apply_policy()
         if self.host is not None:
             self.stored.view = self.host.view()
+            self._note_time(self.host)
         commands, acknowledged = list(self._commands), list(self.outbox.acknowledged)
         self.store.commit(self.stored, commands, acknowledged)
         self._commands.clear()
@@ -304,6 +311,23 @@ class StrategyBooks:
         self._steps = 0
         self.outbox.forget(acknowledged)
         self.outbox.add(commands)
+
+    def _note_time(self, host: StrategyHost) -> None:
+        """Where a paced replay's clock stands, and its timers."""
+        if self._paced and self.is_active:
+            self.stored.time, self.stored.timers = self.clock.now(), host.timers()
+
+    def touch(self) -> None:
+        """Something has happened that is to be durable."""
+        self._dirty = True
+
+    def release(self) -> None:
+        """Let the commands go that wait for their round; durably, so that a restart does not hold them again."""
+        self.stored.released = self.stored.number
+        self._dirty = True
+        self.settle()
+        if not self._dirty:
+            self.outbox.release(self.stored.released)
 
     def save_user(self) -> None:
         """Take what ``on_save`` returns; where it raises, the strategy goes to ERROR and the last one counts."""

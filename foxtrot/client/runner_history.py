@@ -152,7 +152,7 @@ class HistoryLoader:
         elif not outcome.ok and (outcome.error_code in NOT_YET or self._refused < _REFUSALS):
             self._refused += outcome.error_code not in (*NOT_YET, RpcCode.BUSY)
             self._tell(f"history: {outcome.error_text}; it is asked for again")
-            self._clock.set_timer(self._timer, self._clock.now() + _RETRY_NS, self._on_timer)
+            self._clock.set_delay(self._timer, _RETRY_NS, self._on_timer)
         elif not outcome.ok:
             self._logger.error("begins without history: %s", outcome.error_text)
             self._questions.clear()

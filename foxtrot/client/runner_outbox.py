@@ -7,6 +7,7 @@ Invariants:
   same ``vt_orderid``. So it is carried out once.
 * An outcome that is not known is never taken for a failure: the command is sent again.
 * Commands about one order go one after the other; those about different orders do not wait for each other.
+* Where a replay is paced, commands wait for their round (``release``), and then go strictly one after the other.
 """
 
 from __future__ import annotations
@@ -57,7 +58,14 @@ class Outbox:
         acknowledged: numbers that may leave the file.
     """
 
-    def __init__(self, prefix: str, client: RpcClient, clock: Clock, on_refused: OnRefused) -> None:
+    def __init__(
+        self,
+        prefix: str,
+        client: RpcClient,
+        clock: Clock,
+        on_refused: OnRefused,
+        released: int | None = None,
+    ) -> None:
         self.rows: dict[int, UnsentCommand] = {}
         self.acknowledged: list[int] = []
         self._prefix = prefix
@@ -68,15 +76,27 @@ class Outbox:
         self._again: dict[
             int, int
         ] = {}  # a server keeps its answers: one that says "not yet" needs a new id
+        self._released = released
         self._closed = False
         self._told = False
         self._timer = f"outbox.{prefix}"
         self._logger = logging.getLogger(f"foxtrot.runner.{prefix.partition('.')[0]}")
 
     @property
-    def is_empty(self) -> bool:
-        """Whether everything has been acknowledged."""
-        return not self.rows
+    def held(self) -> int:
+        """Commands that wait for their round."""
+        limit = self._released
+        return 0 if limit is None else sum(number > limit for number in self.rows)
+
+    @property
+    def is_quiet(self) -> bool:
+        """Whether everything that may go has been acknowledged."""
+        return len(self.rows) == self.held
+
+    def release(self, number: int) -> None:
+        """Let commands up to that number go; call it once that is durable."""
+        self._released = number
+        self.pump()
 
     def add(self, commands: Iterable[UnsentCommand]) -> None:
         """Take commands that are in the file, and send what may go."""
@@ -99,8 +119,9 @@ class Outbox:
         if self._closed:
             return
         busy = set(self._under_way.values())
+        limit, window = self._released, WINDOW if self._released is None else 1
         for number, row in tuple(self.rows.items()):
-            if len(self._under_way) >= WINDOW:
+            if len(self._under_way) >= window or (limit is not None and number > limit):
                 return
             if row.vt_orderid not in busy:
                 busy.add(row.vt_orderid)

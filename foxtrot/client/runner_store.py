@@ -89,6 +89,9 @@ class _Body(msgspec.Struct, array_like=True):
     marks: dict[str, int]
     handled: int
     number: int
+    released: int = 0
+    time: int = 0
+    timers: dict[str, int] = {}
 
 
 @dataclass(slots=True)
@@ -106,6 +109,9 @@ class StoredStrategy:
         marks: of a paced replay: time of the last message that was handled (ns UTC), by topic.
         handled: of a paced replay: number of the last event that was handled.
         number: last number given to a command.
+        released: of a paced replay: number of the last command that may have been sent.
+        time: of a paced replay: what the strategy's clock showed (ns UTC).
+        timers: of a paced replay: when each timer falls due next (ns UTC).
     """
 
     cursor: int = -1
@@ -118,6 +124,9 @@ class StoredStrategy:
     marks: dict[str, int] | None = None
     handled: int = 0
     number: int = 0
+    released: int = 0
+    time: int = 0
+    timers: dict[str, int] | None = None
 
 
 class RunnerStore:
@@ -214,6 +223,9 @@ class RunnerStore:
             body.marks,
             body.handled,
             body.number,
+            body.released,
+            body.time,
+            body.timers,
         )
         return stored, commands
 
@@ -239,6 +251,9 @@ class RunnerStore:
                     stored.marks or {},
                     stored.handled,
                     stored.number,
+                    stored.released,
+                    stored.time,
+                    stored.timers or {},
                 )
             )
             db.execute("BEGIN IMMEDIATE")

@@ -71,12 +71,11 @@ class ManagedStrategy(StrategyBooks):
         on_change: Callable[[], object],
         paced: bool = False,
     ) -> None:
-        super().__init__(plan, clock, io_clock, store, oms, on_fatal, on_change)
+        super().__init__(plan, clock, io_clock, store, oms, on_fatal, on_change, paced=paced)
         self.is_live = False
         self._io_clock = io_clock
         self._adapter = adapter
         self._follow = follow
-        self._paced = paced
         self._following = False
         self._booting = False
         self._class: type[Strategy] | None = None
@@ -107,7 +106,7 @@ class ManagedStrategy(StrategyBooks):
     @property
     def is_idle(self) -> bool:
         """Whether nothing is under way."""
-        return self.is_settled and self.outbox.is_empty and not self._dirty and not self._buffer
+        return self.is_settled and self.outbox.is_quiet and not self._dirty and not self._buffer
 
     def info(self, now: int) -> StrategyInfo:
         """What is told of it.
@@ -229,6 +228,10 @@ class ManagedStrategy(StrategyBooks):
         self.is_active = True
         host.start(warming=self.stored.started or bool(past))
         self.stored.started = True
+        if self._paced and self.stored.timers:
+            host.move_timers(self.stored.timers)
+        elif self._paced and past:
+            host.skip_timers()  # their time was in the warm-up
         for bar in past:
             self._history.add(bar)
             self.engine.dispatch(self.engine.topic(_topic(bar)), bar)

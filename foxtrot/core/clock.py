@@ -118,6 +118,43 @@ class Clock(ABC):
         """Names of the timers that are set, in order of setting."""
         return tuple(self._timers)
 
+    def next_run(self, until: int) -> int:
+        """When the next timer runs on the way to ``until`` (ns): that of a gap's only run; NEVER where none does."""
+        with self._lock:
+            runs = (
+                timer.due
+                if not timer.interval or timer.catch_up
+                else until - (until - timer.due) % timer.interval
+                for timer in self._timers.values()
+                if timer.due <= until
+            )
+            return min(runs, default=NEVER)
+
+    def due_of(self, name: str) -> int:
+        """When a timer falls due next (ns, on the line of timers); NEVER where there is none of that name."""
+        timer = self._timers.get(name)
+        return NEVER if timer is None else timer.due
+
+    def move_timer(self, name: str, due: int) -> None:
+        """Have a repeating timer fall due next at ``due`` (ns, on the line of timers); unknown names are ignored."""
+        with self._lock:
+            timer = self._timers.get(name)
+            if timer is not None and timer.callback is not None:
+                offset = self._timer_time() - self.now()
+                self.set_interval(
+                    name,
+                    timer.interval,
+                    timer.callback,
+                    start=due - offset,
+                    catch_up=timer.catch_up,
+                )
+
+    def skip_due(self, name: str) -> None:
+        """Have a repeating timer that is due now wait for its next turn; unknown names are ignored."""
+        timer, now = self._timers.get(name), self._timer_time()
+        if timer is not None and timer.interval and timer.due <= now:
+            self.move_timer(name, now + timer.interval - (now - timer.due) % timer.interval)
+
     def _add(
         self, name: str, due: int, callback: TimerCallback, interval: int, catch_up: bool
     ) -> None:

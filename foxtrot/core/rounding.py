@@ -191,19 +191,21 @@ class LotSize(_Step):
         value: units a lot.
         numerator: with ``denominator``, the lot as a decimal fraction.
         denominator: see ``numerator``.
+        known_units: the last volume that ``to_lots`` was asked for and took.
+        known_lots: its lots; on its way an order's volume is asked for again and again.
 
-    The last answer of either direction is kept: on its way an order's volume is asked for again and again.
+    The last answer of ``from_lots`` is kept, too.
 
     Raises:
         OrderError: the lot is not a positive finite number.
     """
 
-    __slots__ = ("_lots_asked", "_lots_told", "_units_asked", "_units_told")
+    __slots__ = ("_lots_asked", "_units_told", "known_lots", "known_units")
 
     def __init__(self, min_volume: float) -> None:
         self._set(min_volume, "min_volume")
-        self._units_asked = self._units_told = 0.0
-        self._lots_asked = self._lots_told = 0
+        self.known_units = self._units_told = 0.0
+        self._lots_asked = self.known_lots = 0
 
     def to_lots(self, volume: float, field: str = "volume") -> int:
         """Count the whole lots of ``volume`` units (signed).
@@ -211,14 +213,14 @@ class LotSize(_Step):
         Raises:
             OrderError: NaN, infinite, or not whole lots; the text names the nearest good volumes.
         """
-        if volume == self._units_asked:
-            return self._lots_told
+        if volume == self.known_units:
+            return self.known_lots
         ratio = volume * self._per_unit
         lots = round(ratio) if -_FAST < ratio < _FAST else 0
         if lots * self.numerator / self.denominator != volume:
             lots = self._nearest(volume, field)
         if self._accepts(volume, lots):
-            self._units_asked, self._lots_told = volume, lots
+            self.known_units, self.known_lots = volume, lots
             return lots
         below = self._below(volume, lots)
         raise OrderError(

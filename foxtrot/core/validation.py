@@ -16,6 +16,7 @@ from foxtrot.core.objects import ModifyRequest, OrderRequest
 from foxtrot.core.rounding import LotSize, TickSize
 
 _MARKET = OrderType.MARKET
+_LIMIT = OrderType.LIMIT
 _UNITS = VolumeMode.UNITS
 _NET = Direction.NET
 _GTC = TimeInForce.GTC
@@ -52,7 +53,8 @@ def check_request(request: OrderRequest, tick: TickSize, lot: LotSize) -> OrderR
     if request.direction == _NET:
         raise OrderError(f"{request.vt_symbol}: direction must be LONG or SHORT, got NET")
     if request.volume_mode is _UNITS:
-        lot.to_lots(volume)
+        if volume != lot.known_units:
+            lot.to_lots(volume)
     elif request.volume_mode is VolumeMode.EQUITY and volume > 1.0:
         raise OrderError(
             f"{request.vt_symbol}: volume is a fraction of equity (1.0 is all of it), got {volume:g}; "
@@ -87,8 +89,29 @@ def check_max_volume(request: OrderRequest, max_volume: float) -> None:
         )
 
 
+def _is_plain_limit(request: OrderRequest, tick: TickSize) -> bool:
+    """Whether it is a limit on the tick and nothing else, the usual case, for which no text is made."""
+    if (
+        request.type is not _LIMIT
+        or not request.price
+        or request.trigger_price
+        or request.stop_loss
+        or request.take_profit
+        or request.display_volume
+        or request.trailing_offset
+        or request.time_in_force is not _GTC
+    ):
+        return False
+    try:
+        return tick.check(request.price) == request.price
+    except OrderError:
+        return False
+
+
 def _check_prices(request: OrderRequest, tick: TickSize) -> OrderRequest:
     """Prices that the type needs are there and on the tick; the others are absent."""
+    if _is_plain_limit(request, tick):
+        return request
     where = f"{request.vt_symbol} {request.type.value} order"
     price = _price(where, "price", request.price, request.type in _PRICED, tick)
     trigger = _price(

@@ -241,7 +241,7 @@ class BacktestEngine(BaseEngine):
     def _collect(self, world: BacktestWorld, seconds: float) -> BacktestResult:
         account = self.settings.account
         prices = tuple(world.recorder.prices(number) for number in range(len(self.series)))
-        trades = world.log.trades()
+        trades = tuple(world.oms.get_all_trades())
         books = world.adapter.exchange.books
         instruments = {vt_symbol: book.instrument for vt_symbol, book in books.items()}
         curve = equity_curve(prices, trades, instruments, account.capital)

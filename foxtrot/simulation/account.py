@@ -9,15 +9,30 @@ Orders that reduce a position are never refused for money.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 
-from foxtrot.accounting.ledger import Currency
+from foxtrot.accounting.ledger import DEFAULT_DIGITS, Currency
 from foxtrot.core.constants import VolumeMode
+from foxtrot.core.errors import ConfigError
 from foxtrot.core.objects import OrderRequest
 from foxtrot.simulation.book import LONG, Book
 from foxtrot.simulation.models import FeeModel
 from foxtrot.simulation.state import SimAccountState
 
 CASH = VolumeMode.CASH
+
+
+@dataclass(frozen=True, slots=True)
+class AccountSettings:
+    """The simulated account: opening balance in ``currency``, counted to ``digits`` decimal places."""
+
+    capital: float = 100_000.0
+    currency: str = "USD"
+    digits: int = DEFAULT_DIGITS
+
+    def __post_init__(self) -> None:
+        if not self.capital > 0.0:
+            raise ConfigError(f"capital must be positive, got {self.capital}")
 
 
 class SimAccount:
@@ -60,7 +75,8 @@ class SimAccount:
         """Book signed lots at a price; returns the fee in currency, as booked."""
         position = book.position
         instrument = book.instrument
-        value = instrument.value_of_lots(price, lots)
+        lot = instrument.lot  # Instrument.value_of_lots without its call
+        value = round(price * (abs(lots) * lot.numerator / lot.denominator) * instrument.scale)
         fee = self._fee(book, value, lots, taker) if self._fees is not None else 0
         plain = self._in_full and instrument.paid_in_full
         if plain:  # a position binds what it cost

@@ -6,7 +6,7 @@ stays inside them cannot fill anything, and the caller need not ask.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from math import inf
 
 from foxtrot.accounting.instrument import Instrument
@@ -67,7 +67,7 @@ class SimOrder:
         self.rested = False
         self.pairs = 0
         self.partner: SimOrder | None = None
-        self.children: list[SimOrder] = []
+        self.children: Sequence[SimOrder] = ()
         self.is_limit = False
         self.falling = False
         self.level = inf

@@ -29,7 +29,8 @@ def attach_children(book: Book, order: SimOrder, lots: int) -> list[SimOrder]:
         for child in working:
             child.lots += lots
         return working
-    order.children = []
+    children: list[SimOrder] = []
+    order.children = children
     order.pairs += 1
     number = str(order.pairs) if order.pairs > 1 else ""
     request = order.request
@@ -43,12 +44,12 @@ def attach_children(book: Book, order: SimOrder, lots: int) -> list[SimOrder]:
             child_request = _child_request(request, tag + number, type_, volume, price, trigger)
             child = SimOrder(child_request, lots, ALWAYS)
             child.protects = True
-            order.children.append(child)
+            children.append(child)
             book.add(child)
-    if len(order.children) == 2:
-        first, second = order.children
+    if len(children) == 2:
+        first, second = children
         first.partner, second.partner = second, first
-    return order.children
+    return children
 
 
 def _child_request(

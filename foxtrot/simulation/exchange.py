@@ -8,12 +8,11 @@ the two callbacks as the same messages that a live venue's adapter sends.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 
 from msgspec.structs import replace
 
 from foxtrot.accounting.instrument import Instrument
-from foxtrot.accounting.ledger import DEFAULT_DIGITS, Currency
+from foxtrot.accounting.ledger import Currency
 from foxtrot.core.clock import Clock
 from foxtrot.core.constants import Direction, Liquidity, OrderType, Status
 from foxtrot.core.errors import ConfigError
@@ -28,7 +27,7 @@ from foxtrot.core.objects import (
     TickData,
     TradeData,
 )
-from foxtrot.simulation.account import SimAccount
+from foxtrot.simulation.account import AccountSettings, SimAccount
 from foxtrot.simulation.book import UNITS, Book, SimOrder, restored_orders
 from foxtrot.simulation.brackets import attach_children, cancel_orphans
 from foxtrot.simulation.matching import Matcher
@@ -43,19 +42,6 @@ MAKER = Liquidity.MAKER
 TAKER = Liquidity.TAKER
 
 
-@dataclass(frozen=True, slots=True)
-class AccountSettings:
-    """The simulated account: opening balance in ``currency``, counted to ``digits`` decimal places."""
-
-    capital: float = 100_000.0
-    currency: str = "USD"
-    digits: int = DEFAULT_DIGITS
-
-    def __post_init__(self) -> None:
-        if not self.capital > 0.0:
-            raise ConfigError(f"capital must be positive, got {self.capital}")
-
-
 class SimulatedExchange:
     """A venue with one account.
 
@@ -66,6 +52,7 @@ class SimulatedExchange:
         account: opening balance and currency.
         model: conventions of execution.
         reports: where reports go.
+        keep_closed: whether ``orders`` keeps those that have ended; nothing can be asked of them any more.
     """
 
     def __init__(
@@ -76,6 +63,8 @@ class SimulatedExchange:
         account: AccountSettings,
         model: ExecutionModel,
         reports: Reports,
+        *,
+        keep_closed: bool = True,
     ) -> None:
         self.name = name
         self.model = model
@@ -93,6 +82,7 @@ class SimulatedExchange:
         """Match a quote; ask only where the book's reach is touched (or always: it is the same)."""
         self._same_close = model.market_fill is MarketFill.SAME_CLOSE
         self._slippage = model.slippage if model.slippage.ticks or model.slippage.rate else None
+        self._keep_closed = keep_closed
         self._trades = 0
         self._ended = False
 
@@ -297,15 +287,17 @@ class SimulatedExchange:
     ) -> None:
         """Book a fill and report it."""
         request = order.request
-        strategy = request.strategy
+        strategy, held = request.strategy, book.held
         volume = book.instrument.lot.from_lots(lots)
         signed = order.sign * lots
         fee = self.account.book_fill(book, signed, price, taker)
-        book.held[strategy] = book.held.get(strategy, 0) + signed
+        held[strategy] = held.get(strategy, 0) + signed
         order.filled += lots
         if order.filled >= order.lots:
             order.live = False
             order.status = ALLTRADED
+            if not self._keep_closed:
+                self.orders.pop(request.vt_orderid, None)
         self._trades += 1
         self._reports.on_trade(
             TradeData(
@@ -319,7 +311,7 @@ class SimulatedExchange:
                 request.offset,
                 fee,
                 self._currency.code,
-                slip * volume * book.instrument.contract.size,
+                slip * volume * book.instrument.contract.size if slip else 0.0,
                 TAKER if taker else MAKER,
                 strategy,
                 request.reference,
@@ -355,6 +347,8 @@ class SimulatedExchange:
     def _finish(self, order: SimOrder, status: Status, reason: str) -> None:
         order.live = False
         order.status = status
+        if not self._keep_closed:
+            self.orders.pop(order.request.vt_orderid, None)
         self._report(order, reason)
 
     def _report(self, order: SimOrder, reason: str = "") -> None:

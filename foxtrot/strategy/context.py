@@ -30,6 +30,7 @@ from foxtrot.strategy.view import Leg
 
 UNITS, CASH, EQUITY = VolumeMode.UNITS, VolumeMode.CASH, VolumeMode.EQUITY
 GTC = TimeInForce.GTC
+_MARKET = OrderType.MARKET
 _TYPES = {
     (False, False): OrderType.MARKET,
     (True, False): OrderType.LIMIT,
@@ -161,7 +162,7 @@ class StrategyContext:
             OrderRequest(
                 leg.vt_symbol,
                 direction,
-                _TYPES[price is not None, stop is not None],
+                _MARKET if price is stop is None else _TYPES[price is not None, stop is not None],
                 volume,
                 price or 0.0,
                 stop or 0.0,

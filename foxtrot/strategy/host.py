@@ -264,6 +264,21 @@ class StrategyHost:
 
         self.event_engine.clock.set_interval(key, interval, fire, start=start)
 
+    def timers(self) -> dict[str, int]:
+        """When each timer falls due next, ns."""
+        due_of = self.event_engine.clock.due_of
+        return {name: due_of(f"{self.name}.{name}") for name in sorted(self._timers)}
+
+    def move_timers(self, dues: Mapping[str, int]) -> None:
+        """Have timers that are set fall due as told (``timers``), whatever they were set to."""
+        for name in self._timers.intersection(dues):
+            self.event_engine.clock.move_timer(f"{self.name}.{name}", dues[name])
+
+    def skip_timers(self) -> None:
+        """Timers that are due already wait for their next turn."""
+        for name in sorted(self._timers):
+            self.event_engine.clock.skip_due(f"{self.name}.{name}")
+
     def cancel_timer(self, name: str) -> None:
         """Forget a timer of ours."""
         self._timers.discard(name)

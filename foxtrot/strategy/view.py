@@ -68,7 +68,7 @@ class StrategyPosition:
         """Fold a fill that was delivered."""
         instrument, book = self._instrument, self._book
         volume, lot = trade.volume, instrument.lot
-        lots = lot.to_lots(volume)
+        lots = lot.known_lots if volume == lot.known_units else lot.to_lots(volume)
         value = round(trade.price * volume * instrument.scale)  # Instrument.value
         book.apply(lots if trade.direction is LONG else -lots, value)
         if trade.commission:

@@ -56,7 +56,7 @@ def test_f18_junk(chaos: Chaos) -> None:
     }
     with (
         chaos.fault(
-            "F18", "malformed payloads, and junk connections", runs=(20_000, 10_000_000),
+            "F18", "malformed payloads, and junk connections", runs=(12_000, 1_000_000),
             must_hold=must_hold,
         ) as fault,
         tempfile.TemporaryDirectory(prefix="fx") as name,
@@ -75,7 +75,7 @@ def harass(fault: Fault, world: World) -> None:
     assert world.process is not None
     pid = world.process.pid
     at_rest = resident(pid)
-    flood(world, 10_000 if fault.count < MANY else FILL, "warm")
+    flood(world, 4_000 if fault.count < MANY else FILL, "warm")
     before, open_before = resident(pid), descriptors(pid)
     began = time.perf_counter()
     took = flood(world, fault.count, f"{fault.seed}")

@@ -38,7 +38,7 @@ from foxtrot.bus.messages import (
     service_codec,
 )
 from foxtrot.bus.rpc_client import RpcClient
-from foxtrot.bus.rpc_messages import Answer
+from foxtrot.bus.rpc_messages import Answer, RpcError
 from foxtrot.bus.rpc_outbox import ReliableSender
 from foxtrot.bus.rpc_server import RpcServer
 from foxtrot.bus.subscriber import Subscriber
@@ -84,6 +84,7 @@ class World:
         self.context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
         self.codec = service_codec()
         self.epoch = self.clock.now()
+        self.tells = True
         self.venue: list[OrderRequest] = []
         self.cancelled: list[str] = []
         self.fills: list[TradeData] = []
@@ -132,6 +133,8 @@ class World:
         )  # fmt: skip
 
     def _snapshot(self, _asked: Any, _later: Any) -> None:
+        if not self.tells:
+            raise RpcError("NO_SNAPSHOT", "the venue has no such question")
         traded: Counter[str] = Counter()
         for trade in self.fills:
             traded[trade.vt_orderid] += int(trade.volume)
@@ -303,6 +306,16 @@ def test_killed_at_any_moment_it_loses_nothing_and_repeats_nothing(world: World)
     assert len(told) == len(set(told)) == 30
 
 
+def test_an_adapter_that_cannot_say_how_its_account_stands_is_traded_at_all_the_same(
+    world: World,
+) -> None:
+    world.tells = False
+    world.outbox.put(make_contract())
+    world.start()
+    world.until(lambda: world.ask(ORDER_SEND, request(1)).status is Status.SUBMITTING)
+    world.until(lambda: world.venue)
+
+
 def test_a_second_oms_waits_and_then_gives_up(world: World) -> None:
     world.start()
     text = world.config.read_text().replace("grace = 0.5", "grace = 0.5\nlock_timeout = 0.2")
@@ -313,3 +326,23 @@ def test_a_second_oms_waits_and_then_gives_up(world: World) -> None:
     done = subprocess.run(command, cwd=root, capture_output=True, timeout=30, check=False)
     assert done.returncode == 75
     assert b"in use" in done.stdout
+
+
+def test_orders_that_wait_together_share_a_commit(world: World) -> None:
+    world.outbox.put(make_contract())
+    world.start()
+    world.ask(ORDER_SEND, request(1))
+    world.until(lambda: any(m.status is Status.NOTTRADED for _, m in world.seen))
+    before = world.ask(SERVICE_STATUS).counters["commits"]
+    assert world.process is not None
+    world.process.send_signal(signal.SIGSTOP)
+    answers: list[Any] = []
+    try:
+        for number in range(2, 42):
+            world.client.send(ORDER_SEND, request(number), on_reply=answers.append)
+    finally:
+        world.process.send_signal(signal.SIGCONT)
+    world.until(lambda: len(answers) == 40)
+    assert all(answer.ok for answer in answers)
+    world.until(lambda: sum(m.status is Status.NOTTRADED for _, m in world.seen) == 41)
+    assert world.ask(SERVICE_STATUS).counters["commits"] - before <= 40  # 80 if each had its own

@@ -121,7 +121,9 @@ class OrderLife(RuleBasedStateMachine):
 
     @invariant()
     def each_fill_is_folded_once(self) -> None:
-        assert {t.vt_tradeid for t in each(self.desk.oms.trades_page, PageQuery())} == set(self.trades)
+        assert {t.vt_tradeid for t in each(self.desk.oms.trades_page, PageQuery())} == set(
+            self.trades
+        )
         lots = sum(
             round(t.volume * 10) * (1 if t.direction is Direction.LONG else -1)
             for t in self.trades.values()

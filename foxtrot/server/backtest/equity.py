@@ -147,8 +147,10 @@ def _marks(prices: Sequence[PriceSeries]) -> dict[str, tuple[IntArray, FloatArra
 
 
 def _union(stamps: list[IntArray]) -> IntArray:
-    if len(stamps) == 1 and len(stamps[0]) and bool(np.all(np.diff(stamps[0]) > 0)):
-        return stamps[0]
+    first = stamps[0]
+    rising = len(first) > 0 and bool(np.all(np.diff(first) > 0))
+    if rising and all(np.array_equal(other, first) for other in stamps[1:]):
+        return first
     return np.unique(np.concatenate(stamps))
 
 
@@ -188,7 +190,8 @@ class _Fills:
     def position(self, grid: IntArray) -> tuple[FloatArray, NDArray[np.bool_]]:
         """Units held at each grid point, and whether any were held in the step that ends there."""
         levels = self.levels
-        count = np.searchsorted(self.made, grid, side="right")
+        step = np.searchsorted(grid, self.made, side="left")
+        count = np.cumsum(np.bincount(step, minlength=len(grid) + 1)[: len(grid)])
         units = levels[count]
         before = np.concatenate(([0], count[:-1]))
         active = (units != 0.0) | (levels[before] != 0.0) | (count > before)
@@ -209,7 +212,7 @@ def _by_instrument(trades: Sequence[TradeData]) -> dict[str, list[TradeData]]:
 
 def _forward(grid: IntArray, ts: IntArray, close: FloatArray) -> FloatArray:
     """Newest close at each grid point; the first close before there is one (nothing is held then)."""
-    if grid is ts:
+    if grid is ts or np.array_equal(grid, ts):
         return close
     row = np.searchsorted(ts, grid, side="right") - 1
     filled: FloatArray = close[np.maximum(row, 0)]

@@ -7,14 +7,13 @@ in many, and under any hash seed.
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterable
 
 import msgspec
 
 from foxtrot.core import events
 from foxtrot.core.event_engine import EventEngine
 from foxtrot.core.objects import OrderData, TradeData
-
-BUFFER_BYTES = 1 << 16
 
 
 class RunLog:
@@ -29,20 +28,25 @@ class RunLog:
         event_engine.subscribe(events.EVENT_ORDER, self.records.append)
         event_engine.subscribe(events.EVENT_TRADE, self.records.append)
 
-    def trades(self) -> tuple[TradeData, ...]:
-        """The fills among the records."""
-        return tuple(record for record in self.records if isinstance(record, TradeData))
-
     def sha256(self) -> str:
         """Digest of all records, as hexadecimal digits."""
-        digest = hashlib.sha256()
-        encode_into = msgspec.msgpack.Encoder().encode_into
-        replace = msgspec.structs.replace
-        buffer = bytearray()
-        for record in self.records:
-            encode_into(replace(record, ts_init=0), buffer, -1)
-            if len(buffer) > BUFFER_BYTES:
-                digest.update(buffer)
-                buffer.clear()
-        digest.update(buffer)
-        return digest.hexdigest()
+        return digest_of(self.records)
+
+
+def digest_of(records: Iterable[OrderData | TradeData]) -> str:
+    """SHA-256 of orders and fills, as hexadecimal digits.
+
+    Each record is taken as a reader of the wire finds it: a volume that a strategy gave as a whole number is the same
+    as that number with a fraction of 0.
+
+    Args:
+        records: every state of every order and every fill, in order; of a backtest as delivered, of an OMS as the
+            stream of a strategy has them.
+    """
+    digest = hashlib.sha256()
+    encode = msgspec.msgpack.Encoder().encode
+    decode = msgspec.msgpack.Decoder(OrderData | TradeData).decode
+    replace = msgspec.structs.replace
+    for record in records:
+        digest.update(encode(decode(encode(replace(record, ts_init=0)))))
+    return digest.hexdigest()

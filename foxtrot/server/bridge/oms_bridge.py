@@ -18,6 +18,7 @@ from typing import Any, NamedTuple, Protocol
 from foxtrot.bus.messages import (
     CONTROL_HALT,
     CONTROL_RESUME,
+    EVENT_HALT,
     ORDER_CANCEL,
     ORDER_MODIFY,
     ORDER_SEND,
@@ -36,7 +37,7 @@ from foxtrot.bus.rpc_messages import RpcError
 from foxtrot.bus.rpc_methods import Incoming, Pending
 from foxtrot.bus.rpc_server import RpcServer
 from foxtrot.core import events
-from foxtrot.core.clock import SimulatedClock
+from foxtrot.core.clock import Clock, LiveClock, SimulatedClock
 from foxtrot.core.errors import FrameError, OmsError
 from foxtrot.core.event_engine import EventEngine
 from foxtrot.core.objects import (
@@ -51,6 +52,7 @@ from foxtrot.core.objects import (
 )
 from foxtrot.core.venue import VenueSnapshot
 from foxtrot.server.bridge.answers import OmsAnswers, stream_of
+from foxtrot.server.bridge.held_commands import HeldCommands
 from foxtrot.server.bridge.routes import RemoteRoute
 from foxtrot.server.engines.oms_engine import ORDERED, OmsEngine
 from foxtrot.server.engines.oms_step import Ordered
@@ -61,6 +63,10 @@ __all__ = ["OmsBridge", "RemoteOwner"]
 
 _MARK = "rMark"
 _INBOX = "inbox/"
+_GATHER = "rGather"
+
+MOST_GATHERED = 256
+"""Messages that wait to be folded, at which no more are read before that."""
 
 _TOPICS: dict[type[Any], str] = {
     OrderData: events.REPORT_ORDER,
@@ -144,6 +150,15 @@ class OmsBridge:
         self._engine: EventEngine = oms.event_engine
         self._services: dict[str, str] = {}
         self._receiver: ReliableReceiver | None = None
+        self._gather = self._engine.topic(_GATHER)
+        self._is_live = isinstance(self._engine.clock, LiveClock)
+        self.held: HeldCommands | None = None
+        self._round = 0
+
+    def hold_commands(self, clock: Clock) -> None:
+        """Have commands for venues wait for their round (``pace``), on the clock of sockets; before ``start``."""
+        self.held = HeldCommands(self.oms, self.owner.routes, clock)
+        self.oms.held_commands = self.held
 
     def start(self, adapters: Iterable[tuple[str, str]], strategies: Iterable[str]) -> None:
         """Load the OMS's state, open the ways to adapters and begin to answer.
@@ -157,7 +172,10 @@ class OmsBridge:
         """
         oms = self.oms
         oms.extend(_MARK, self._on_mark)
+        self._engine.subscribe(_GATHER, self._on_gather)
         oms.on_commit = self._publish_facts
+        if self.held is not None:
+            self.held.load()
         oms.load_state()
         journal = self.store.journal
         for strategy in dict.fromkeys([*strategies, "EXTERNAL", ""]):
@@ -178,7 +196,9 @@ class OmsBridge:
             client,
             self.oms.orders_by_id,
             lambda report: self._put(events.REPORT_ORDER, report),
-            self.oms.ask,
+            self.oms.ask_soon,
+            self.oms.cannot_tell,
+            self._engine.clock,
         )
         self.oms.expect(adapter)
 
@@ -186,6 +206,7 @@ class OmsBridge:
     def idle(self) -> bool:
         """Whether no command is on its way to an adapter, and nothing waits to be folded or committed."""
         waiting = any(route.waiting for route in self.owner.routes.values())
+        waiting = waiting or (self.held is not None and self.held.is_going)
         oms = self.oms
         return not (
             waiting or self._engine.queue or oms.step.facts or oms.step.rows or oms.awaiting
@@ -291,14 +312,16 @@ class OmsBridge:
             oms.halt_trading(request.reason, request.strategy, closing=request.flatten)
         except OmsError as error:
             raise RpcError("NOT_SAVED", f"the halt is in force but not durable: {error}") from error
+        finally:  # adapters refuse what waits there; what closes a position is sent later
+            self._send(EVENT_HALT + (request.strategy or "all"), request)
         text, changed = f"{whose} is halted", 0
         if request.cancel or request.flatten:
             changed = oms.cancel_all(request.strategy)
-            text += f", {changed} cancels are on their way"
+            text += f", cancels on their way: {changed}"
         if request.flatten:
             closing = oms.flatten(request.strategy)
             changed += closing
-            text += f", {closing} closing orders are sent"
+            text += f", closing orders sent: {closing}"
         return ControlReply(text, changed)
 
     def _on_resume(self, asked: Incoming, _later: Callable[[], Pending]) -> ControlReply:
@@ -317,10 +340,17 @@ class OmsBridge:
         clock = self._engine.clock
         if isinstance(clock, SimulatedClock) and request.ts > clock.now():
             self._engine.advance(request.ts)
+        held = self.held
+        if held is not None and request.epoch == self.server.epoch and request.round > self._round:
+            self._round = request.round
+            held.release()
         streams = {
             name: number for name, number in self.publisher.streams.items() if name.startswith("s/")
         }
-        return PaceReply(request.number, self.idle, streams, request.number)
+        waiting = held.waiting if held is not None else 0
+        return PaceReply(
+            request.number, self.idle, streams, request.number, waiting, ts=clock.now()
+        )
 
     # --- what goes out --------------------------------------------------------------------------------------
 
@@ -356,4 +386,14 @@ class OmsBridge:
             logger.error("%s cannot be published: %s", topic, error)
 
     def _put(self, topic: str, message: Any) -> None:
-        self._engine.put_topic(self._engine.topic(topic), message)
+        engine = self._engine
+        if self._is_live and not engine.queue:
+            engine.put_topic(self._gather, None)
+        engine.put_topic(engine.topic(topic), message)
+
+    def _on_gather(self, _message: None) -> None:
+        """Before the first of what came is folded, read what waits besides: it shares the commit."""
+        queue, before = self._engine.queue, -1
+        while before < len(queue) < MOST_GATHERED:
+            before = len(queue)
+            self._engine.waiter.wait(0.0)

@@ -1,7 +1,7 @@
 """The kill switch of the OMS: halts of trading, durable, and in force before the next order is judged.
 
 What a flatten sends goes past the limits of risk (it can only reduce what is held) and past a halt that lets closing
-orders pass; it is owned by the strategy that held the position, or by ``FLATTEN`` where the whole account is flattened.
+orders pass; it is owned by the strategy that held the position, or by ``FLATTEN`` where nobody's fills explain it.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from foxtrot.server.engines.oms_reconcile import OmsReconcile
 from foxtrot.server.journal.facts import Halted, Resumed, control_key
 
 FLATTEN = "FLATTEN"
-"""Owner of orders that flatten the whole account."""
+"""Owner of orders that close what no strategy's fills explain."""
 
 LONG = Direction.LONG
 SHORT = Direction.SHORT
@@ -85,14 +85,21 @@ class OmsControl(OmsReconcile):
         ]
 
     def _closing_all(self) -> list[OrderRequest]:
-        """One order a leg; a leg that is kept apart is closed by name."""
+        """What strategies hold, each under its own name, and what is left of a leg; one that is kept apart by name."""
         requests: list[OrderRequest] = []
         for leg in list(self.positions.legs.values()):
-            lots = leg.book.lots
+            lots, lot = leg.book.lots, leg.instrument.lot
+            if not lots:
+                continue
+            vt_symbol = leg.instrument.vt_symbol
+            offset = Offset.NONE if leg.direction is Direction.NET else Offset.CLOSE
+            if leg.direction is Direction.NET:
+                for adapter, owner, symbol, units in self.held.state():
+                    if (adapter, symbol) == (leg.adapter, vt_symbol):
+                        requests.append(self._closing(adapter, symbol, units, owner))
+                        lots -= lot.to_lots(units)
             if lots:
-                units = leg.instrument.lot.from_lots(lots)
-                offset = Offset.NONE if leg.direction is Direction.NET else Offset.CLOSE
-                vt_symbol = leg.instrument.vt_symbol
+                units = lot.from_lots(lots)
                 requests.append(self._closing(leg.adapter, vt_symbol, units, FLATTEN, offset))
         return requests
 

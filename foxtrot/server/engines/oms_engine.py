@@ -23,9 +23,9 @@ from foxtrot.core import events
 from foxtrot.core.engine import EngineOwner
 from foxtrot.core.event_engine import EventEngine, MessageHandler
 from foxtrot.core.market import MarketView
-from foxtrot.core.objects import ModifyRequest, OrderData, OrderRequest
+from foxtrot.core.objects import ModifyRequest, OrderData
 from foxtrot.core.topics import Topic
-from foxtrot.server.engines.oms_commands import RiskCheck
+from foxtrot.server.engines.oms_commands import RiskCheck, accept_all
 from foxtrot.server.engines.oms_control import OmsControl
 from foxtrot.server.engines.oms_queries import OmsQueries
 from foxtrot.server.engines.oms_reconcile import RECONCILE_NS
@@ -38,11 +38,6 @@ __all__ = ["ORDERED", "OmsEngine", "RiskCheck", "accept_all"]
 
 ORDERED = "cOrdered"
 """Topic of ``Ordered``: an order whose sender waits for the answer."""
-
-
-def accept_all(_request: OrderRequest, _oms: OmsEngine) -> str:
-    """The risk check of an account without limits."""
-    return ""
 
 
 class OmsEngine(OmsQueries, OmsControl):

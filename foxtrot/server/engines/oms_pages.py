@@ -92,7 +92,7 @@ class PageServer:
             self._again()
 
     def _again(self) -> None:
-        self._clock.set_timer(_TIMER, self._clock.now(), self._step)
+        self._clock.set_delay(_TIMER, 0, self._step)
 
     def _step(self, _timer: TimerData) -> None:
         if len(self._queue) and self._skipped < _PATIENCE:

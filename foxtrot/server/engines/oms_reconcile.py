@@ -59,6 +59,15 @@ class OmsReconcile(OmsReports):
         if _TICK not in self.clock.timer_names():
             self.clock.set_interval(_TICK, NS_PER_SECOND, self._on_tick)
 
+    def cannot_tell(self, adapter: str) -> None:
+        """An adapter has no way to say how its account stands: orders go to it, and nothing is compared."""
+        if self.awaiting.pop(adapter, None) is not None:
+            self._log(
+                f"adapter {adapter} cannot say how its account stands: what happens while it is away is not noticed",
+                logging.WARNING,
+            )
+        self._asked.pop(adapter, None)
+
     def is_soon_ready(self, adapter: str) -> bool:
         """Whether an adapter has been asked how its account stands and may well answer in the next seconds."""
         since = self.awaiting.get(adapter)
@@ -84,6 +93,11 @@ class OmsReconcile(OmsReports):
                 f"adapter {adapter} cannot be asked how its account stands: {error!r}",
                 logging.ERROR,
             )
+
+    def ask_soon(self, adapter: str) -> None:
+        """As ``ask``, but not again within seconds: of a hundred doubts that arise at once all have the same answer."""
+        if self.clock.now() - self._asked.get(adapter, -HASTE_NS) >= HASTE_NS:
+            self.ask(adapter)
 
     def after_recovery(self) -> None:  # noqa: D102 - inherits
         for adapter in list(self._asked):
@@ -149,6 +163,7 @@ class OmsReconcile(OmsReports):
             for account in self.accounts.snapshots(now)
             if self.accounts.is_used(*account.vt_accountid.split(".", 1))
         ]
+        route = self.main_engine.get_route(adapter)
         return OwnState(
             active=dict(self.orders.active),
             order=self._recall,
@@ -159,6 +174,7 @@ class OmsReconcile(OmsReports):
             positions=self.positions.snapshots(lambda _symbol: 0.0, now),
             accounts=accounts,
             now=now,
+            settled=getattr(route, "settled", _at_once),
         )
 
     def _last_fill(self, adapter: str, vt_symbol: str) -> int:
@@ -214,3 +230,8 @@ def _words(block: Block) -> str:
     what = block.vt_symbol or "everything"
     who = f" for strategy {block.strategy}" if block.strategy else ""
     return f"{what} at {block.adapter}{who}"
+
+
+def _at_once(_vt_orderid: str) -> int:
+    """Of a route within the process: what is sent has arrived, or failed, when ``send_order`` returns."""
+    return 0

@@ -12,7 +12,7 @@ from math import isfinite
 
 from msgspec.structs import replace
 
-from foxtrot.core.errors import FoxtrotError, OmsError
+from foxtrot.core.errors import OmsError
 from foxtrot.core.objects import AccountData, ContractData, OrderData, PositionData, TradeData
 from foxtrot.server.engines.oms_commands import OmsCommands
 from foxtrot.server.journal.facts import Blocked, DayRolled, control_key
@@ -41,7 +41,9 @@ class OmsReports(OmsCommands):
             return
         if self.keeps:
             self._note_order(order)
-        self._publish_order(order)
+        topic = (self._topics.get(order.strategy) or self._topics_of(order.strategy))[0]
+        if topic.handlers:  # _publish_order without its call
+            self._emit((topic, order))
         if self.hedged:
             self._bind(order)
 
@@ -69,9 +71,10 @@ class OmsReports(OmsCommands):
             OmsError: it cannot be booked; nothing was changed, and its instrument is blocked.
         """
         try:
-            leg, codes = self.books.book(trade)
-        except (FoxtrotError, ValueError, OverflowError) as error:
+            booking = self.books.book(trade)
+        except Exception as error:  # whatever it is: what is held of it is not known any more
             raise self._cannot_book(trade, error) from error
+        leg = booking.leg
         order = self.orders.fold_trade(trade)
         if trade.strategy != order.strategy:
             trade = replace(trade, strategy=order.strategy)
@@ -81,7 +84,7 @@ class OmsReports(OmsCommands):
             self.step.note_trade(trade)
             self._note_leg(leg)
             self._note_held(trade)
-            for code in codes:
+            for code in booking.codes:
                 self._note_account(leg.adapter, code)
             if trade.vt_orderid in self.unsettled:
                 self._settle(order)

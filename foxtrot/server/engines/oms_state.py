@@ -140,7 +140,8 @@ def _load_orders(oms: OmsEngine) -> None:
         for trade in filled.get(order.vt_orderid, ()):
             oms.trades.restore(trade)
             fills = add_fill(fills, trade)
-        if order.status is Status.SUBMITTING:
+        waits = oms.held_commands is not None and oms.held_commands.holds_order(order.vt_orderid)
+        if order.status is Status.SUBMITTING and not waits:
             order = replace(order, status=Status.UNKNOWN, reason="in flight when the OMS ended")  # noqa: PLW2901
             oms.step.note_order(order)
         oms.orders.restore(order, fills)

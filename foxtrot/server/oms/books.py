@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from msgspec import Struct
+
 from foxtrot.core.constants import Direction
 from foxtrot.core.objects import ContractData, TradeData, split_vt_id
 from foxtrot.server.oms.account_manager import AccountManager
@@ -17,6 +19,13 @@ from foxtrot.server.oms.order_manager import OrderManager
 from foxtrot.server.oms.position_leg import PositionLeg, units_of
 from foxtrot.server.oms.position_manager import PositionManager, Unmatched
 from foxtrot.server.oms.trade_manager import TradeManager
+
+
+class Booking(Struct, frozen=True, gc=False):
+    """What a fill has changed: the position, and the currencies of its adapter's account."""
+
+    leg: PositionLeg
+    codes: tuple[str, ...]
 
 
 def nobody(_what: object, _units: float = 0.0) -> None:
@@ -46,10 +55,8 @@ class Books:
         self.instrument = self.instruments.instrument
         self.positions = PositionManager(self.instrument, unmatched)
 
-    def book(self, trade: TradeData) -> tuple[PositionLeg, tuple[str, ...]]:
+    def book(self, trade: TradeData) -> Booking:
         """Book a fill that was not seen before in its position and account; its order is not looked at.
-
-        Returns the position that it has changed, and the currencies of its adapter's account that it has.
 
         A fee in another currency than the contract's is booked there, and is no part of the position's own result. A
         fill without volume (all of it was booked before by a made-up one) brings its fee alone.
@@ -68,11 +75,11 @@ class Books:
         if fee and fee_code != code:
             accounts.book(adapter, fee_code, 0, fee)
             accounts.book(adapter, code, realized, 0)
-            return leg, (code, fee_code)
+            return Booking(leg, (code, fee_code))
         if fee:
             leg.book.commission += fee
         accounts.ledgers[adapter].book(code, realized, fee)
-        return leg, (code,)
+        return Booking(leg, (code,))
 
     def take_contract(self, contract: ContractData) -> tuple[ContractData, str]:
         """Take up a contract; returns it as taken up, and a warning or nothing (``InstrumentManager.replace``)."""

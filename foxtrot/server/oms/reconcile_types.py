@@ -75,6 +75,8 @@ class OwnState:
         accounts: our balances; a ledger on which nothing was ever booked or reported is left out.
         now: moment of the comparison on our clock, so that a venue whose clock is ahead does not end our patience;
             0 where the venue's clock alone counts.
+        settled: since when (ns, our clock) an order cannot reach the venue any more by a command of ours that is still
+            on its way; by default since its submit.
     """
 
     active: Mapping[str, OrderData]
@@ -86,6 +88,7 @@ class OwnState:
     positions: Sequence[PositionData] = ()
     accounts: Sequence[AccountData] = ()
     now: int = 0
+    settled: Callable[[str], int] = lambda _vt_orderid: 0
 
 
 @dataclass(frozen=True, slots=True)

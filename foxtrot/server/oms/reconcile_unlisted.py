@@ -1,10 +1,10 @@
 """Orders of ours that work or are UNKNOWN, and that the venue does not list.
 
 Invariants: silence is never a reject. An order is closed as "never arrived" only where the venue would have to
-know it: the question came later than the submit by the grace period, the venue lists all open orders and all
-orders closed since before the submit, nobody ever acknowledged it and nothing traded. Where its fills add up to
-its volume they explain it. In all other cases it is UNKNOWN and blocks its strategy in its instrument; it is
-never dropped.
+know it: the question came later, by the grace period, than the submit and than the end of our command that was on its
+way; the venue lists all open orders and all orders closed since before the submit, nobody ever acknowledged it and
+nothing traded. Where its fills add up to its volume they explain it. In all other cases it is UNKNOWN and blocks its
+strategy in its instrument; it is never dropped.
 """
 
 from __future__ import annotations
@@ -106,7 +106,8 @@ def _judge_in_flight(work: Work, own: OrderData) -> None:
     """An order of which nobody has heard since it was submitted."""
     venue, vt_orderid = work.venue, own.vt_orderid
     submitted = own.ts_init or own.ts_event
-    due = submitted + work.policy.grace
+    # Taken by the adapter long after the submit, it may have reached the venue behind this snapshot.
+    due = max(submitted, work.own.settled(vt_orderid)) + work.policy.grace
     patient = venue.ts >= due and (not work.own.now or work.own.now >= due)
     if not patient and own.status is Status.SUBMITTING:
         work.deferred.update((vt_orderid, own.vt_symbol))

@@ -13,12 +13,17 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from foxtrot.adapter.paper import PaperAdapter
 from foxtrot.adapter.paper_desk import PaperDesk
 from foxtrot.adapter.paper_store import PaperStore
+from foxtrot.adapter.replay import ReplayAdapter
+from foxtrot.core.clock import SimulatedClock
 from foxtrot.core.constants import Direction
+from foxtrot.core.event_engine import EventEngine
+from foxtrot.core.events import REPORT_ORDER, REPORT_TRADE
 from foxtrot.core.objects import ModifyRequest
 from foxtrot.simulation.models import ExecutionModel, MarketFill
-from foxtrot.testing import make_bar, make_tick
+from foxtrot.testing import make_bar, make_contract, make_order_request, make_tick
 from tests.unit.adapter.paper_helpers import SECOND, START, SYMBOL, Process, tick_columns
 
 MODEL = ExecutionModel(volume_share=0.5)
@@ -222,7 +227,7 @@ def test_a_paced_run_with_kills_is_the_run_without(tmp_path) -> None:
 
 CHILD = """
 import sys
-from foxtrot.testing import make_bar, make_tick
+from foxtrot.testing import make_bar, make_contract, make_order_request, make_tick
 from tests.unit.adapter.paper_helpers import SECOND, START, SYMBOL, Process
 
 process = Process(sys.argv[1])
@@ -253,3 +258,42 @@ def test_what_a_killed_process_told_is_known_to_the_next(tmp_path) -> None:
     listed = {trade.vt_tradeid: trade.vt_orderid for trade in shot.fills}
     assert all(listed[trade] == order for trade, order in told)
     assert shot.positions[0].volume == len(shot.fills)
+
+
+def test_reports_of_a_paced_venue_come_again_until_they_have_arrived(tmp_path) -> None:
+    engine = EventEngine(SimulatedClock(START))
+    told: list[object] = []
+    for topic in (REPORT_ORDER, REPORT_TRADE):
+        engine.subscribe(topic, told.append)
+
+    def begin() -> PaperAdapter:
+        replay = ReplayAdapter(
+            engine, "PAPER", series=[tick_columns([100.0] * 3)], contracts=[make_contract(SYMBOL)]
+        )
+        replay.pace(("nobody",))
+        venue = PaperAdapter(engine, "PAPER", source=replay, path=tmp_path / "paper.db")
+        venue.connect({})
+        engine.drain()
+        return venue
+
+    def send(venue: PaperAdapter, number: int) -> None:
+        request = make_order_request(vt_symbol=SYMBOL, vt_orderid=f"PAPER.s-{number}", price=50.0)
+        venue.send_order(request)
+        engine.drain()
+
+    venue = begin()
+    send(venue, 1)
+    venue.reports_arrived()
+    send(venue, 2)
+    send(venue, 3)
+    first = list(told)
+    told.clear()
+    venue.close()  # the process ends; nothing was acknowledged since
+    venue = begin()
+    assert told == first[-2:]
+    told.clear()
+    venue.reports_arrived()
+    send(venue, 4)
+    venue.close()
+    begin()
+    assert [order.vt_orderid for order in told] == ["PAPER.s-4"] * 2

@@ -155,6 +155,18 @@ def test_it_is_ready_when_the_announcement_is_durable_and_not_before(frame: Fram
     assert frame.state == "READY"
 
 
+def test_ready_is_not_put_off_by_announcements_that_follow(frame: Frame) -> None:
+    desk, _, _venue = make(frame)
+    desk.announce()
+    frame.event_engine.drain()
+    desk.announce()
+    frame.event_engine.drain()
+    desk.outbox.on_ack(1, ReportAck(1, 1, 1))
+    settle(frame, desk)
+    assert desk.waiting == 1
+    assert frame.state == "READY"
+
+
 def test_after_an_overflow_all_is_told_again(frame: Frame) -> None:
     desk, _, venue = make(frame, reports=10)
     venue.on_contract(ContractData(SYMBOL))

@@ -163,3 +163,13 @@ def test_the_age_of_a_heartbeat_is_told() -> None:
 
     assert made.age("oms", T0 + 2 * S) == 2 * S
     assert made.age("recorder", T0) is None
+
+
+def test_one_that_was_heard_before_it_was_called_running_has_no_grace() -> None:
+    made = rules()
+    made.beat(beat(), T0)
+    made.runs("oms", 10, T0 + S)
+
+    (found, *_) = looked(made, T0 + 7 * S)
+
+    assert found == ("oms", 5 * S)

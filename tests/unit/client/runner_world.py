@@ -110,6 +110,7 @@ class World:
         self.subscribed: list[str] = []
         self.fills = True
         self.works = True
+        self.rounds = 0  # of a paced replay
         self.lost = 0  # publications of the order streams that are to be lost
         self.refuse: tuple[str, str] | None = None
         self.silent = False
@@ -346,11 +347,17 @@ class World:
             assert time.monotonic() < end, info
             self.run_for(0.02)
 
-    def pace(self, number: int, ts: int) -> PaceReply:
-        outcome = self.ask(PACE, PaceRequest(number, ts))
+    def pace(self, number: int, ts: int, horizon: int = 0) -> PaceReply:
+        """Put the clock forward, and let a step go where one waits; returns how the runner stood before it."""
+        self.rounds += 1
+        outcome = self.ask(PACE, PaceRequest(number, ts, horizon))
         assert isinstance(outcome, Answer)
         assert outcome.ok, outcome
-        return outcome.body
+        reply = outcome.body
+        if reply.idle and (reply.held or 0 < reply.due <= ts):
+            self.ask(PACE, PaceRequest(number, ts, horizon, outcome.epoch, self.rounds))
+            return replace(reply, idle=False)
+        return reply
 
     def close(self) -> None:
         for box in list(self.boxes):

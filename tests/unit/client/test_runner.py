@@ -17,7 +17,7 @@ def test_a_bar_becomes_an_order_and_its_fill_a_position(world) -> None:
     assert [r.vt_orderid for r in world.sent()] == ["SIM.s-1"]
     assert box.user().position().volume == 1
     assert box.user().heard == [("SIM.s-1", "NOTTRADED"), ("SIM.s-1", "ALLTRADED")]
-    world.pump(lambda: box["s"].outbox.is_empty)
+    world.pump(lambda: box["s"].outbox.is_quiet)
     info = world.infos()["s"]
     assert (info.state, info.cursor, info.error) == ("RUNNING", 3, "")
     assert info.variables["position A.LOCAL"] == "1"

@@ -45,7 +45,7 @@ def test_a_cancellation_waits_for_the_end_of_a_halt(world, monkeypatch) -> None:
     world.open_oms()
     world.show(bar(1, 4))
     world.pump(lambda: world.orders["SIM.s-1"].status is Status.CANCELLED)
-    world.pump(lambda: box["s"].outbox.is_empty and not box.user().orders())
+    world.pump(lambda: box["s"].outbox.is_quiet and not box.user().orders())
 
 
 def test_when_the_past_is_archived_the_snapshot_must_do(world, caplog) -> None:

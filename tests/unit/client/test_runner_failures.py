@@ -124,7 +124,7 @@ def test_an_order_that_the_oms_refuses_is_an_error(world) -> None:
     world.pump(lambda: box["s"].state == "ERROR")
     assert "its id was used before for another order" in world.infos()["s"].error
     assert box["s"].host.context.pending == {}
-    world.pump(lambda: box["s"].outbox.is_empty)
+    world.pump(lambda: box["s"].outbox.is_quiet)
 
 
 def test_a_cancellation_that_comes_too_late_is_no_error(world) -> None:
@@ -136,7 +136,7 @@ def test_a_cancellation_that_comes_too_late_is_no_error(world) -> None:
     world.fill("SIM.s-1")
     box["s"].running.strategy.cancel_order("SIM.s-1")
     world.pump(lambda: any(method == "order.cancel" for _, method, _ in world.came))
-    world.pump(lambda: box.user().fills == ["SIM.t1"] and box["s"].outbox.is_empty)
+    world.pump(lambda: box.user().fills == ["SIM.t1"] and box["s"].outbox.is_quiet)
     assert box["s"].state == "RUNNING"
 
 

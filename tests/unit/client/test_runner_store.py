@@ -59,6 +59,9 @@ def test_what_was_committed_is_read_back(tmp_path, lock) -> None:
         {"eBar.A": 9},
         4,
         2,
+        1,
+        77,
+        {"t": 99},
     )
     commands = [
         UnsentCommand(1, "order.send", "SIM.s-1", ORDER),

@@ -258,7 +258,9 @@ def test_a_delay_is_not_moved_by_a_step_of_the_wall_clock(machine: FakeTime) -> 
     clock = LiveClock()
     fired: list[TimerData] = []
 
-    machine.wall += 3_600 * NS_PER_SECOND  # just before it is set: whoever reads the wall adds this to the delay
+    machine.wall += (
+        3_600 * NS_PER_SECOND
+    )  # just before it is set: whoever reads the wall adds this to the delay
     clock.set_delay("soon", 10, fired.append)
     machine.wall -= 7_200 * NS_PER_SECOND
     machine.steady += 9
@@ -266,3 +268,32 @@ def test_a_delay_is_not_moved_by_a_step_of_the_wall_clock(machine: FakeTime) -> 
     machine.steady += 1
     assert clock.fire_due() == 1
     assert clock.timer_names() == ()
+
+
+def test_the_next_run_is_that_of_the_gap_that_it_stands_for() -> None:
+    clock, rang = SimulatedClock(0), []
+    clock.set_interval("often", 10, lambda timer: rang.append(("often", timer.ts_due)))
+    clock.set_interval("each", 30, lambda timer: rang.append(("each", timer.ts_due)), catch_up=True)
+    assert clock.next_run(9) == NEVER
+    assert clock.next_run(57) == 30  # of "often" 50 alone is left
+    runs = []
+    while (due := clock.next_run(57)) != NEVER:
+        runs.append(due)
+        clock.fire_next(57)
+    assert rang == [("each", 30), ("often", 50)]
+    assert runs == [30, 50]
+
+
+def test_a_timer_is_moved_and_keeps_its_interval() -> None:
+    clock, rang = SimulatedClock(100), []
+    clock.set_interval("t", 10, lambda timer: rang.append(timer.ts_due))
+    clock.move_timer("t", 104)
+    clock.move_timer("none", 1)
+    assert (clock.due_of("t"), clock.due_of("none")) == (104, NEVER)
+    for now in (103, 104, 114, 120):
+        clock.advance(now)
+    assert rang == [104, 114]
+    clock.ns = 134  # two turns are due
+    clock.skip_due("t")
+    clock.skip_due("none")
+    assert clock.due_of("t") == 144

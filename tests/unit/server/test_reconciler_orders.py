@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import pytest
 from msgspec.structs import replace
 
+from foxtrot.core.clock import NEVER
 from foxtrot.core.constants import Status
 from foxtrot.core.errors import OmsError
 from foxtrot.core.objects import OrderData
@@ -109,6 +112,27 @@ def test_an_order_that_the_venue_would_have_to_know_and_does_not_never_arrived()
     assert (ended.status, ended.reason) == (Status.REJECTED, NEVER_ARRIVED)
     assert result.resolved == ("SIM.1",)
     assert not result.blocks
+
+
+@pytest.mark.parametrize("settled", [NEVER, NOW, NOW - POLICY.grace + 1])
+def test_an_order_whose_command_may_still_be_on_its_way_is_left_to_the_next_snapshot(
+    settled: int,
+) -> None:
+    story = Story()
+    story.sent(order())
+    own = dataclasses.replace(story.desk.own(), settled=lambda _vt_orderid: settled)
+    result = reconcile(snapshot(), own, POLICY)
+    assert result.deferred == (GOLD, "SIM.1")
+    assert not result.reports
+
+
+def test_an_order_whose_command_ended_long_ago_never_arrived() -> None:
+    story = Story()
+    story.sent(order())
+    own = dataclasses.replace(story.desk.own(), settled=lambda _vt_orderid: NOW - POLICY.grace)
+    (report,) = reconcile(snapshot(), own, POLICY).reports
+    assert isinstance(report, OrderData)
+    assert report.reason == NEVER_ARRIVED
 
 
 def test_an_acknowledged_order_never_counts_as_never_arrived() -> None:
