@@ -17,7 +17,7 @@ from foxtrot.strategy.loader import load_strategy_class
 ROOT = Path(__file__).resolve().parents[2]
 SCRIPTS = sorted((ROOT / "examples").glob("*.py"))
 STRATEGIES = sorted((ROOT / "examples" / "strategies").glob("*.py"))
-CONFIGS = sorted((ROOT / "configs").glob("*.toml"))
+CONFIGS = sorted(path for path in (ROOT / "configs").glob("*.toml") if path.stem != "paper")
 
 
 def run(folder: Path, *command: str) -> subprocess.CompletedProcess[str]:

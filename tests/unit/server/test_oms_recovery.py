@@ -6,6 +6,7 @@ import pytest
 
 from foxtrot.core.constants import Direction, Status
 from foxtrot.core.errors import OmsError
+from foxtrot.core.event_engine import Event
 from foxtrot.core.objects import PositionData
 from foxtrot.core.venue import VenueSnapshot
 from foxtrot.testing import START, make_order_request
@@ -69,6 +70,8 @@ def test_an_order_that_a_comparison_closed_before_it_was_sent_is_not_sent() -> N
     later = VenueSnapshot(
         "SIM", START + 60 * 10**9, open_orders_complete=True, history_since=0, fills_since=0
     )
+    desk.event_engine.register("tLater", lambda _: setattr(desk.clock, "ns", later.ts))
+    desk.event_engine.put(Event("tLater"))
     desk.venue.on_snapshot(later)  # handled before the commit of the order has let it go
     desk.drain()
 
