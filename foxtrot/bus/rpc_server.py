@@ -47,7 +47,7 @@ from foxtrot.bus.rpc_messages import (
 from foxtrot.bus.rpc_methods import Handler, Incoming, Method, Pending, ServerLimits
 from foxtrot.bus.rpc_peers import PeerQueues
 from foxtrot.bus.rpc_salvage import id_of, topic_of
-from foxtrot.bus.rpc_sockets import NOBLOCK, RCVMORE, Context, ReadPace, SocketLoop, open_router
+from foxtrot.bus.rpc_sockets import NOBLOCK, RCVMORE, Context, SocketLoop, open_router
 from foxtrot.core.clock import Clock
 from foxtrot.core.errors import BusError, FoxtrotError, FrameError
 from foxtrot.core.objects import TimerData
@@ -107,7 +107,6 @@ class RpcServer:
         self._log_once = LogOnce(logger, source)
         self._retry = _RETRY_FIRST
         self._armed = False
-        self._pace = ReadPace(self._limits.batch)
         self._loop: SocketLoop | None = None
         self.socket = open_router(context, codec.max_frame)
         try:
@@ -189,11 +188,9 @@ class RpcServer:
 
     def on_readable(self) -> None:
         """Handle what has arrived, up to a batch; the poll loop calls it while there is more."""
-        limit = self._pace.limit()
-        taken = 0
-        while taken < limit and self._receive():
-            taken += 1
-        self._pace.taken(taken)
+        for _ in range(self._limits.batch):
+            if not self._receive():
+                break
         for receiver in self._receivers.values():
             receiver.flush()
         if self._armed:

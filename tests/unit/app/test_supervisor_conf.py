@@ -72,9 +72,11 @@ def test_supervisor_reads_every_program_in_order_of_starting() -> None:
     ("service", "again"), [("oms", {0, 1, 70}), ("strategies", {1, 70}), ("recorder", {0, 1, 70})]
 )
 def test_only_ends_that_were_not_meant_are_followed_by_a_start(service: str, again: set) -> None:
-    groups = parsed(ROOT / "supervisord.conf")
-
-    config = groups[service].process_configs[0]
+    with short_folder() as folder:
+        (folder / "run/paper/logs").mkdir(parents=True)
+        conf = folder / "supervisord.conf"
+        conf.write_text((ROOT / "supervisord.conf").read_text())
+        config = parsed(conf)[service].process_configs[0]
 
     assert {0, 1, 2, 70, 75} - set(config.exitcodes) == again
 
