@@ -256,8 +256,7 @@ class ServiceProcess:
         if not self._reason:
             self._reason = reason
             self.exit_code = code
-        self.event_engine._running = False
-        self.waiter.wake()
+        self.event_engine.end()
 
     def _end(self) -> None:
         self.set_state(STOPPING, self._reason)
@@ -283,7 +282,7 @@ class ServiceProcess:
     def _on_beat(self, _timer: TimerData) -> None:
         self._beat()
         if self._reason:  # it was to end just as the loop began
-            self.event_engine._running = False
+            self.event_engine.end()
         if self._supervised and os.getppid() != self._parent:
             self.stop("the supervisor is gone")
 

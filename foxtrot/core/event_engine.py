@@ -356,10 +356,14 @@ class EventEngine:
         wait = self.clock.wait_ns() if isinstance(self.clock, LiveClock) else NEVER
         return min(wait / NS_PER_SECOND, 1.0)
 
-    def stop(self) -> None:
-        """End the loop after the queue is drained, and wait for its thread; without a loop, drain here."""
+    def end(self) -> None:
+        """End the loop after the queue is drained, without waiting; any thread or signal handler may call."""
         self._running = False
         self._wake()
+
+    def stop(self) -> None:
+        """End the loop after the queue is drained, and wait for its thread; without a loop, drain here."""
+        self.end()
         thread, self._thread = self._thread, None
         if thread is None:
             if self._loop_thread in (None, threading.current_thread()):

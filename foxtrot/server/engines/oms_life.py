@@ -24,7 +24,7 @@ from typing import Any
 from foxtrot.core import events
 from foxtrot.core.constants import NS_PER_SECOND
 from foxtrot.core.engine import BaseEngine, EngineOwner
-from foxtrot.core.errors import OmsError
+from foxtrot.core.errors import FoxtrotError, OmsError
 from foxtrot.core.event_engine import EventEngine, MessageHandler, Topic
 from foxtrot.core.objects import OrderRequest, TimerData
 from foxtrot.server.engines.oms_step import MAX_FACTS, OmsStep, Ordered
@@ -236,10 +236,20 @@ class OmsLife(BaseEngine, ABC):
         )
         for topic, message in kept:
             if isinstance(message, OrderRequest | Ordered):
-                self.deny_kept(message, reason)
+                self.step.messages.append((topic, message))  # kept again if this step fails, too
+                self._deny(message, reason)
             elif topic not in (events.COMMAND_CANCEL, events.COMMAND_MODIFY):
                 self.event_engine.put_topic(self.event_engine.topic(topic), message)
         self.after_recovery()
+
+    def _deny(self, order: OrderRequest | Ordered, reason: str) -> None:
+        """Deny a kept order; one that cannot even be written down must not keep the others from being heard."""
+        try:
+            self.deny_kept(order, reason)
+        except FoxtrotError as error:
+            self._log(f"{error}; {reason}", logging.ERROR)
+            if isinstance(order, Ordered):
+                order.refuse(str(error))
 
     # --- state ----------------------------------------------------------------------------------------------
 

@@ -12,7 +12,7 @@ from math import isfinite
 
 from msgspec.structs import replace
 
-from foxtrot.core.errors import OmsError
+from foxtrot.core.errors import FoxtrotError, OmsError
 from foxtrot.core.objects import AccountData, ContractData, OrderData, PositionData, TradeData
 from foxtrot.server.engines.oms_commands import OmsCommands
 from foxtrot.server.journal.facts import Blocked, DayRolled, control_key
@@ -68,12 +68,15 @@ class OmsReports(OmsCommands):
         """Fold a fill that is new (or made up by reconciliation).
 
         Raises:
-            OmsError: it cannot be booked; nothing was changed, and its instrument is blocked.
+            OmsError: it cannot be booked; nothing was changed, and its instrument is blocked. Where the error is one
+                that nobody foresaw the OMS is halted, and a restart goes on from what is saved.
         """
         try:
             booking = self.books.book(trade)
-        except Exception as error:  # whatever it is: what is held of it is not known any more
+        except (FoxtrotError, ValueError, OverflowError) as error:
             raise self._cannot_book(trade, error) from error
+        except Exception as error:  # nobody foresaw it, so the books may be half changed
+            raise self._halt(f"booking the fill {trade}", error) from error
         leg = booking.leg
         order = self.orders.fold_trade(trade)
         if trade.strategy != order.strategy:

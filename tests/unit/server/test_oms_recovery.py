@@ -7,7 +7,7 @@ import pytest
 from foxtrot.core.constants import Direction, Status
 from foxtrot.core.errors import OmsError
 from foxtrot.core.event_engine import Event
-from foxtrot.core.objects import PositionData
+from foxtrot.core.objects import PositionData, TradeData
 from foxtrot.core.venue import VenueSnapshot
 from foxtrot.testing import START, make_order_request
 from tests.unit.server.oms_desk import Desk, FailingPersistence
@@ -79,3 +79,35 @@ def test_an_order_that_a_comparison_closed_before_it_was_sent_is_not_sent() -> N
     assert order is not None
     assert order.status is Status.REJECTED
     assert not desk.venue.sent
+
+
+def test_a_kept_order_that_cannot_be_written_down_keeps_no_report_from_being_folded() -> None:
+    disk = FailingPersistence()
+    desk = Desk(disk)
+    vt_orderid = desk.send(volume=10.0)
+    disk.failing = True
+    desk.send()
+    desk.event_engine.put(Event("cOrder", make_order_request(vt_orderid="")))
+    desk.fill(vt_orderid, 4.0)
+    assert desk.oms.stalled
+    disk.failing = False
+    desk.wait(2.0)
+
+    assert not desk.oms.stalled
+    assert [trade.volume for trade in desk.trades] == [4.0]
+    assert "is not ADAPTER.id" in desk.logs
+
+
+def test_an_error_in_booking_that_nobody_foresaw_halts(monkeypatch: pytest.MonkeyPatch) -> None:
+    desk, _, rows = desk_and_rows()
+    vt_orderid = desk.send(volume=10.0)
+    book = desk.oms.books.book
+
+    def broken(trade: TradeData) -> None:
+        book(trade)
+        raise AttributeError("a fault of ours")
+
+    monkeypatch.setattr(desk.oms.books, "book", broken)  # half of it is done by then
+    desk.fill(vt_orderid, 4.0)
+    assert "a fault of ours" in desk.oms.halted
+    assert not [key for key in rows if key.startswith(("trades/", "positions/"))]
